@@ -1,0 +1,1 @@
+//! Scripted transcripts of the coordinator.

@@ -1,0 +1,350 @@
+//! The RocksDB adapter: staged frames, and the few facts that must survive.
+//!
+//! ```text
+//!  inventory_sync/
+//!    default CF   <session>_<sequence>  ─▶ one received frame      no fsync, wiped at start
+//!    meta CF      version bound, writer id, clean stop, …          fsync with every write, never wiped
+//! ```
+//!
+//! Keys are 16 hexadecimal digits, `_`, 16 hexadecimal digits, so that a session's frames lie side by
+//! side in order of their sequence and one range deletion drops them (`docs/protocol.md` section 9).
+//! What is staged needs no fsync: the agent keeps its rows until the verdict.
+//!
+//! Invariants: every call is synchronous and belongs on the store's own thread; nothing here decides
+//! anything; no call on staged data can touch `meta`.
+
+#[cfg(test)]
+mod tests;
+
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use rocksdb::{
+    ColumnFamilyDescriptor, DB, DBCompressionType, DBPinnableSlice, IteratorMode, LogLevel,
+    Options, ReadOptions, WriteBatch, WriteOptions,
+};
+
+use crate::config::StoreConfig;
+
+/// The column family of what must survive.
+const META: &str = "meta";
+
+/// Files RocksDB may hold open at once.
+const OPEN_FILES_MAX: i32 = 512;
+
+/// Threads RocksDB may use for flushes and compactions together.
+const BACKGROUND_JOBS_MAX: i32 = 2;
+
+/// What can go wrong with the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process holds the store's lock.
+    #[error(
+        "the store {path} is in use by another process: only one daemon can run on it; stop the other one, or give this one its own store.path",
+        path = path.display()
+    )]
+    InUse {
+        /// The store's directory.
+        path: PathBuf,
+    },
+    /// The store's directory cannot be made or opened.
+    #[error("the store {path} cannot be opened: {cause}", path = path.display())]
+    Open {
+        /// The store's directory.
+        path: PathBuf,
+        /// Why.
+        cause: String,
+    },
+    /// A read or a write failed.
+    #[error("the store {path} failed to {action}: {cause}", path = path.display())]
+    Access {
+        /// The store's directory.
+        path: PathBuf,
+        /// What was to be done.
+        action: &'static str,
+        /// What RocksDB says.
+        cause: rocksdb::Error,
+    },
+}
+
+/// One frame (or run of frames) to be staged.
+#[derive(Clone, Copy, Debug)]
+pub struct StagedValue<'a> {
+    /// The session.
+    pub session: u64,
+    /// The lowest sequence newly received with it.
+    pub sequence: u64,
+    /// The bytes, as they are to be read back.
+    pub bytes: &'a [u8],
+}
+
+/// The open store.
+pub struct Store {
+    db: DB,
+    path: PathBuf,
+}
+
+impl Store {
+    /// Opens the store, and creates it where there is none (mode 0700).
+    ///
+    /// # Errors
+    ///
+    /// It is in use by another process, or cannot be made, or is damaged.
+    pub fn open(config: &StoreConfig) -> Result<Self, StoreError> {
+        let path = config.path.clone();
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&path)
+            .map_err(|cause| StoreError::Open {
+                path: path.clone(),
+                cause: cause.to_string(),
+            })?;
+        let mut options = Options::default();
+        options.create_if_missing(true);
+        options.create_missing_column_families(true);
+        options.set_max_background_jobs(BACKGROUND_JOBS_MAX);
+        options.set_max_open_files(OPEN_FILES_MAX);
+        // `meta` is written seldom and would hold back the log of everything staged since.
+        options.set_max_total_wal_size(config.wal_max_bytes);
+        options.set_keep_log_file_num(2);
+        options.set_max_log_file_size(1 << 20);
+        options.set_log_level(LogLevel::Warn);
+
+        let buffer = usize::try_from(config.write_buffer_bytes).unwrap_or(usize::MAX);
+        let mut staged = Options::default();
+        staged.set_write_buffer_size(buffer);
+        staged.set_max_write_buffer_number(3);
+        staged.set_compression_type(DBCompressionType::Lz4);
+        let mut meta = Options::default();
+        meta.set_write_buffer_size(1 << 20);
+        meta.set_compression_type(DBCompressionType::None);
+
+        let families = [
+            ColumnFamilyDescriptor::new(rocksdb::DEFAULT_COLUMN_FAMILY_NAME, staged),
+            ColumnFamilyDescriptor::new(META, meta),
+        ];
+        match DB::open_cf_descriptors(&options, &path, families) {
+            Ok(db) => Ok(Store { db, path }),
+            Err(cause) if is_lock(cause.as_ref()) => Err(StoreError::InUse { path }),
+            Err(cause) => Err(StoreError::Open {
+                path,
+                cause: cause.to_string(),
+            }),
+        }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes frames, all or none, into the log and memory, without waiting for the disk.
+    ///
+    /// # Errors
+    ///
+    /// RocksDB refused the write; none of them is stored.
+    pub fn stage(&self, values: &[StagedValue<'_>]) -> Result<(), StoreError> {
+        let mut batch = WriteBatch::default();
+        for value in values {
+            batch.put(key(value.session, value.sequence), value.bytes);
+        }
+        self.db
+            .write(batch)
+            .map_err(|cause| self.failed("stage a session", cause))
+    }
+
+    /// The frame stored under that sequence, copied.
+    ///
+    /// # Errors
+    ///
+    /// RocksDB could not read it.
+    pub fn read(&self, session: u64, sequence: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self
+            .read_pinned(session, sequence)?
+            .map(|bytes| bytes.to_vec()))
+    }
+
+    /// The frame stored under that sequence, in RocksDB's own memory.
+    ///
+    /// # Errors
+    ///
+    /// RocksDB could not read it.
+    pub fn read_pinned(
+        &self,
+        session: u64,
+        sequence: u64,
+    ) -> Result<Option<DBPinnableSlice<'_>>, StoreError> {
+        self.db
+            .get_pinned(key(session, sequence))
+            .map_err(|cause| self.failed("read a staged session", cause))
+    }
+
+    /// The frames of a session in ascending order of their sequence, from `first` on.
+    pub fn frames(
+        &self,
+        session: u64,
+        first: u64,
+    ) -> impl Iterator<Item = Result<(u64, Box<[u8]>), StoreError>> + '_ {
+        let mut read = ReadOptions::default();
+        read.set_iterate_lower_bound(key(session, first));
+        read.set_iterate_upper_bound(session_end(session));
+        // A session is read once; keeping its blocks would push out what others need.
+        read.fill_cache(false);
+        self.db
+            .iterator_opt(IteratorMode::Start, read)
+            .filter_map(move |entry| match entry {
+                Ok((key, bytes)) => Some(Ok((sequence_of(&key)?, bytes))),
+                Err(cause) => Some(Err(self.failed("read a staged session", cause))),
+            })
+    }
+
+    /// Drops every frame of a session with one range deletion.
+    ///
+    /// # Errors
+    ///
+    /// RocksDB refused the write; the frames are still there.
+    pub fn discard(&self, session: u64) -> Result<(), StoreError> {
+        let mut batch = WriteBatch::default();
+        batch.delete_range(key(session, 0).as_slice(), session_end(session).as_slice());
+        self.db
+            .write(batch)
+            .map_err(|cause| self.failed("clean a session", cause))
+    }
+
+    /// Drops everything staged, whoever staged it; `meta` is not touched. For the start.
+    ///
+    /// # Errors
+    ///
+    /// RocksDB refused the write.
+    pub fn wipe_staged(&self) -> Result<(), StoreError> {
+        let failed = |cause| self.failed("clean the staged data", cause);
+        // Whole files first, which gives their space back at once, then what is left.
+        self.db
+            .delete_file_in_range([0x00].as_slice(), [0xff].as_slice())
+            .map_err(failed)?;
+        let mut batch = WriteBatch::default();
+        batch.delete_range([0x00].as_slice(), [0xff].as_slice());
+        self.db.write(batch).map_err(failed)
+    }
+
+    /// Whether nothing is staged.
+    ///
+    /// # Errors
+    ///
+    /// RocksDB could not read.
+    pub fn is_empty(&self) -> Result<bool, StoreError> {
+        match self.db.iterator(IteratorMode::Start).next() {
+            None => Ok(true),
+            Some(Ok(_)) => Ok(false),
+            Some(Err(cause)) => Err(self.failed("read the staged data", cause)),
+        }
+    }
+
+    /// What `meta` holds under that name.
+    ///
+    /// # Errors
+    ///
+    /// RocksDB could not read it.
+    pub fn meta_get(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let meta = self.meta()?;
+        self.db
+            .get_cf(meta, name)
+            .map_err(|cause| self.failed("read its meta data", cause))
+    }
+
+    /// Everything in `meta` whose name begins with `prefix`, in order of names.
+    ///
+    /// # Errors
+    ///
+    /// RocksDB could not read it.
+    pub fn meta_list(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        let meta = self.meta()?;
+        let mut found = Vec::new();
+        for entry in self.db.iterator_cf(
+            meta,
+            IteratorMode::From(prefix.as_bytes(), rocksdb::Direction::Forward),
+        ) {
+            let (name, value) = entry.map_err(|cause| self.failed("read its meta data", cause))?;
+            if !name.starts_with(prefix.as_bytes()) {
+                break;
+            }
+            found.push((
+                String::from_utf8_lossy(&name).into_owned(),
+                value.into_vec(),
+            ));
+        }
+        Ok(found)
+    }
+
+    /// Writes one fact and returns when it is on the disk.
+    ///
+    /// # Errors
+    ///
+    /// RocksDB refused the write: the fact must be taken as not stored.
+    pub fn meta_put(&self, name: &str, value: &[u8]) -> Result<(), StoreError> {
+        self.meta_write(&[(name, Some(value))])
+    }
+
+    /// Writes (`Some`) and removes (`None`) several facts, all or none, and returns when that is on
+    /// the disk.
+    ///
+    /// # Errors
+    ///
+    /// RocksDB refused the write: none of it may be relied on.
+    pub fn meta_write(&self, changes: &[(&str, Option<&[u8]>)]) -> Result<(), StoreError> {
+        let meta = self.meta()?;
+        let mut batch = WriteBatch::default();
+        for (name, value) in changes {
+            match value {
+                Some(value) => batch.put_cf(meta, name, value),
+                None => batch.delete_cf(meta, name),
+            }
+        }
+        let mut durable = WriteOptions::default();
+        durable.set_sync(true);
+        self.db
+            .write_opt(batch, &durable)
+            .map_err(|cause| self.failed("write its meta data", cause))
+    }
+
+    fn meta(&self) -> Result<&rocksdb::ColumnFamily, StoreError> {
+        // It was opened with it; a missing one is a damaged store, not a reason to stop the process.
+        self.db.cf_handle(META).ok_or_else(|| StoreError::Open {
+            path: self.path.clone(),
+            cause: "its column family `meta` is missing".to_owned(),
+        })
+    }
+
+    fn failed(&self, action: &'static str, cause: rocksdb::Error) -> StoreError {
+        StoreError::Access {
+            path: self.path.clone(),
+            action,
+            cause,
+        }
+    }
+}
+
+/// Length of a key: two numbers of 16 digits and what parts them.
+const KEY_BYTES: usize = 33;
+
+/// `<session>_<sequence>`, in fixed-width hexadecimal.
+fn key(session: u64, sequence: u64) -> Vec<u8> {
+    format!("{session:016x}_{sequence:016x}").into_bytes()
+}
+
+/// The first key behind those of a session: `` ` `` is the character after `_`.
+fn session_end(session: u64) -> Vec<u8> {
+    format!("{session:016x}`").into_bytes()
+}
+
+fn sequence_of(key: &[u8]) -> Option<u64> {
+    let digits = std::str::from_utf8(key.get(17..KEY_BYTES)?).ok()?;
+    u64::from_str_radix(digits, 16).ok()
+}
+
+/// RocksDB has no kind of error for a lock that is taken; its sentence is all there is.
+fn is_lock(message: &str) -> bool {
+    message.contains("lock hold by current process") || message.contains("While lock file")
+}

@@ -1,0 +1,264 @@
+//! What agents hold: documents named by small numbers, whose bytes follow from those numbers, so that the
+//! oracles can tell from stored bytes what they are.
+
+use std::fmt;
+use std::fmt::Write as _;
+
+use inventory_sync_core::id::{AgentId, IndexId};
+
+use crate::streams::mix;
+
+/// A document of an agent: agent, index and number in one word, so that the documents of an agent's index
+/// are neighbours in an ordered map.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DocKey(u64);
+
+impl DocKey {
+    /// The document of an agent in an index.
+    #[must_use]
+    pub fn new(agent: AgentId, index: IndexId, number: u32) -> Self {
+        debug_assert!(agent.0 <= u64::from(u16::MAX), "the simulated fleet is small");
+        Self(agent.0 << 48 | u64::from(index.0) << 32 | u64::from(number))
+    }
+
+    /// Its agent.
+    #[must_use]
+    pub const fn agent(self) -> AgentId {
+        AgentId(self.0 >> 48)
+    }
+
+    /// Its index.
+    #[must_use]
+    pub const fn index(self) -> IndexId {
+        let bytes = self.0.to_be_bytes();
+        IndexId(u16::from_be_bytes([bytes[2], bytes[3]]))
+    }
+
+    /// Its number.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        let bytes = self.0.to_be_bytes();
+        u32::from_be_bytes([bytes[4], bytes[5], bytes[6], bytes[7]])
+    }
+
+    /// All documents that an agent can have in an index.
+    #[must_use]
+    pub fn all_of(agent: AgentId, index: IndexId) -> std::ops::RangeInclusive<Self> {
+        Self::new(agent, index, 0)..=Self::new(agent, index, u32::MAX)
+    }
+
+    /// The id under which the agent offers it. Some need escapes in JSON, some are not ASCII.
+    #[must_use]
+    pub fn id(self) -> String {
+        let number = self.number();
+        match number % 4 {
+            0 => format!("d#{number}"),
+            1 => format!("pkg:é\u{1f9ed}#{number}"),
+            2 => format!("a \"b\" \\c/#{number}"),
+            _ => format!("_x.y-z#{number}"),
+        }
+    }
+
+    /// Reads the `_id` of a stored document.
+    ///
+    /// # Errors
+    /// A sentence, when it is no id that a document of this world can have.
+    pub fn of_stored(cluster: &str, index: IndexId, stored_id: &str) -> Result<Self, String> {
+        let strange = || format!("_id {stored_id:?} is no document of this world");
+        let (agent, id) = stored_id
+            .strip_prefix(cluster)
+            .and_then(|rest| rest.strip_prefix('_'))
+            .and_then(|rest| rest.split_once('_'))
+            .ok_or_else(strange)?;
+        let (_, number) = id.rsplit_once('#').ok_or_else(strange)?;
+        let agent_number: u64 = agent.parse().map_err(|_| strange())?;
+        let key = Self::new(AgentId(agent_number), index, number.parse().map_err(|_| strange())?);
+        if key.id() != id || format!("{agent_number:03}") != agent {
+            return Err(strange());
+        }
+        Ok(key)
+    }
+}
+
+impl fmt::Debug for DocKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "agent {} index {} document {}", self.agent(), self.index(), self.number())
+    }
+}
+
+/// What a document says: a number that occurs in its bytes. Equal numbers, equal bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Content(pub u64);
+
+/// The oddities that a payload may have and that change how it is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Plain,
+    LineBreaks,
+    OwnOverlayFirst,
+    OwnOverlayEscaped,
+}
+
+impl Content {
+    fn form(self) -> Form {
+        match mix(self.0) % 16 {
+            0 => Form::LineBreaks,
+            1 => Form::OwnOverlayFirst,
+            2 => Form::OwnOverlayEscaped,
+            _ => Form::Plain,
+        }
+    }
+
+    /// The checksum that stands in the payload.
+    #[must_use]
+    pub fn checksum(self) -> String {
+        format!("{:016x}{:016x}{:08x}", mix(self.0), mix(self.0 ^ 0x5bd1), self.0 & 0xffff_ffff)
+    }
+
+    /// The bytes that the agent offers.
+    #[must_use]
+    pub fn payload(self) -> Vec<u8> {
+        let mut text = String::with_capacity(192);
+        let (before, gap, after) = match self.form() {
+            Form::Plain => ("", "", ""),
+            Form::LineBreaks => ("", "\r\n ", ""),
+            Form::OwnOverlayFirst => (r#""wazuh":{"agent":{"id":"999"}},"#, "", ""),
+            Form::OwnOverlayEscaped => ("", "", r#","\u0077azuh":[1,"}"]"#),
+        };
+        // A few documents are large, so that requests meet their limit of bytes.
+        let pad = match mix(self.0 ^ 7) % 32 {
+            0 => 3_000,
+            short => short * 4,
+        };
+        let _ = write!(
+            text,
+            "{{{before}\"checksum\":{{\"hash\":{{\"sha1\":\"{}\"}}}},{gap}\"n\":{},\"text\":\"é\\n\\\"",
+            self.checksum(),
+            self.0
+        );
+        for _ in 0..pad {
+            text.push('x');
+        }
+        let _ = write!(text, "\"{after}}}");
+        text.into_bytes()
+    }
+
+    /// Which content stored bytes are, compared whole; the manager's overlay is returned apart.
+    ///
+    /// # Errors
+    /// A sentence, when the bytes are no content of this world, or not those that were offered.
+    pub fn of_stored(source: &[u8]) -> Result<(Self, &[u8]), String> {
+        let text = || String::from_utf8_lossy(source).into_owned();
+        let content = number_in(source)
+            .map(Self)
+            .ok_or_else(|| format!("no content of this world: {}", text()))?;
+        let overlay = overlay_of(source)
+            .ok_or_else(|| format!("no member \"wazuh\" in the stored document: {}", text()))?;
+        let payload = content.payload();
+        let same = match content.form() {
+            Form::Plain => is_with_overlay(source, overlay.clone(), &payload),
+            Form::LineBreaks => {
+                let spaced: Vec<u8> =
+                    payload.iter().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte }).collect();
+                is_with_overlay(source, overlay.clone(), &spaced)
+            }
+            Form::OwnOverlayFirst | Form::OwnOverlayEscaped => is_same_json(source, &payload),
+        };
+        if !same {
+            return Err(format!(
+                "stored bytes are not the agent's bytes with our overlay: stored {}, offered {}",
+                text(),
+                String::from_utf8_lossy(&payload)
+            ));
+        }
+        Ok((content, &source[overlay]))
+    }
+}
+
+fn find(text: &[u8], what: &[u8]) -> Option<usize> {
+    text.windows(what.len()).position(|window| window == what)
+}
+
+fn number_in(source: &[u8]) -> Option<u64> {
+    let start = find(source, b"\"n\":")? + 4;
+    let digits = source[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    std::str::from_utf8(&source[start..start + digits]).ok()?.parse().ok()
+}
+
+/// Where the value of the member `wazuh` stands.
+fn overlay_of(source: &[u8]) -> Option<std::ops::Range<usize>> {
+    let start = find(source, b"\"wazuh\":{")? + 8;
+    let mut depth = 0;
+    let mut in_string = false;
+    let mut escaped = false;
+    for (offset, byte) in source[start..].iter().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' if !in_string => depth += 1,
+            b'}' if !in_string => {
+                depth -= 1;
+                if depth == 0 {
+                    return Some(start..start + offset + 1);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Whether the source is the payload with one member added before the first or behind the last one.
+fn is_with_overlay(source: &[u8], overlay: std::ops::Range<usize>, payload: &[u8]) -> bool {
+    let name = overlay.start - 8;
+    let (head, tail) = (&source[..name], &source[overlay.end..]);
+    let first = head == b"{" && tail.strip_prefix(b",") == Some(&payload[1..]);
+    let last = tail == b"}" && head.strip_suffix(b",") == Some(&payload[..payload.len() - 1]);
+    first || last
+}
+
+fn is_same_json(source: &[u8], payload: &[u8]) -> bool {
+    let read = |bytes: &[u8]| -> Option<serde_json::Map<String, serde_json::Value>> {
+        let mut members = serde_json::from_slice::<serde_json::Map<_, _>>(bytes).ok()?;
+        members.remove("wazuh");
+        Some(members)
+    };
+    let (stored, offered) = (read(source), read(payload));
+    stored.is_some() && stored == offered
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_and_ids_are_read_back() {
+        for number in 0..8 {
+            let key = DocKey::new(AgentId(7), IndexId(3), number);
+            assert_eq!((key.agent(), key.index(), key.number()), (AgentId(7), IndexId(3), number));
+            let stored = format!("wazuh_007_{}", key.id());
+            assert_eq!(DocKey::of_stored("wazuh", IndexId(3), &stored), Ok(key));
+            assert!(DocKey::of_stored("other", IndexId(3), &stored).is_err());
+        }
+        assert!(DocKey::of_stored("wazuh", IndexId(3), "wazuh_7_d#0").is_err());
+    }
+
+    #[test]
+    fn stored_bytes_are_recognised_and_a_changed_byte_is_noticed() {
+        for number in 0..200 {
+            let content = Content(number);
+            let payload = String::from_utf8(content.payload()).unwrap();
+            assert!(serde_json::from_str::<serde_json::Value>(&payload).is_ok(), "{payload}");
+            if content.form() != Form::Plain {
+                continue;
+            }
+            let stored = format!("{{\"wazuh\":{{\"agent\":{{\"id\":\"001\"}}}},{}", &payload[1..]);
+            let (read, overlay) = Content::of_stored(stored.as_bytes()).unwrap();
+            assert_eq!((read, overlay), (content, br#"{"agent":{"id":"001"}}"#.as_slice()));
+            let changed = stored.replacen("sha1", "sha2", 1);
+            assert!(Content::of_stored(changed.as_bytes()).is_err());
+            assert!(Content::of_stored(payload.as_bytes()).is_err());
+        }
+    }
+}

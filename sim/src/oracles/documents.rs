@@ -1,0 +1,304 @@
+//! Documents: a mirror of the Indexer, what was acknowledged of it, and what may touch it (I-2, I-4, I-5,
+//! I-9, "no vanish").
+
+use std::collections::BTreeMap;
+
+use inventory_sync_core::document::{Class, Part};
+use inventory_sync_core::id::{AgentId, IndexId, ModuleId, SessionId, Version};
+use inventory_sync_core::wire::{EndAck, Reason, Status};
+
+use super::{Body, Oracles};
+use crate::content::{Content, DocKey};
+
+/// A document as the Indexer holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stored {
+    pub(super) content: Content,
+    pub(super) version: Version,
+}
+
+/// What an agent was told of a document, or of a whole index.
+#[derive(Debug, Clone, Copy)]
+struct Acknowledged {
+    /// The place of the session among the complete ones.
+    order: u64,
+    /// The session.
+    session: SessionId,
+}
+
+/// The mirror.
+#[derive(Debug, Default)]
+pub(super) struct Documents {
+    pub(super) stored: BTreeMap<DocKey, Stored>,
+    acknowledged: BTreeMap<DocKey, (Acknowledged, Option<Content>)>,
+    replaced: BTreeMap<(AgentId, IndexId), Acknowledged>,
+    /// The Full that is under way in a lane.
+    fulls: BTreeMap<(AgentId, ModuleId), SessionId>,
+}
+
+/// One operation of a bulk request, as its bytes say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Rendered {
+    /// The session whose part it stands in.
+    pub(crate) session: SessionId,
+    /// The document.
+    pub(crate) key: DocKey,
+    /// The version it carries.
+    pub(crate) version: Version,
+    /// What it stores; nothing to delete.
+    pub(crate) content: Option<Content>,
+}
+
+impl Oracles {
+    /// A request was rendered: each operation must be one that its session's agent asked for.
+    pub(crate) fn rendered(&mut self, part: &Part, operations: &[Rendered]) {
+        let counted = part.ordinals.count();
+        if counted != operations.len() as u64 {
+            let seen = format!("{} operations", operations.len());
+            self.fail("I-13", format!("{counted} operations of session {}", part.session), seen);
+        }
+        let Some(offer) = self.sessions.get(&part.session).and_then(|known| known.offer.clone()) else {
+            self.fail("I-5", "operations of a session that an agent opened", format!("session {}", part.session));
+            return;
+        };
+        if offer.full {
+            self.documents.fulls.insert((offer.agent, offer.module), part.session);
+        }
+        for operation in operations {
+            let key = operation.key;
+            let asked = match (part.class, offer.last_on(key).map(|(_, body)| body)) {
+                (Class::Upsert, Some(Body::Upsert(content))) => operation.content == Some(content),
+                (Class::Delete, Some(Body::Delete)) => operation.content.is_none() && !offer.full,
+                (Class::Removal, None | Some(Body::Delete)) => {
+                    operation.content.is_none() && offer.full && offer.indices.contains(&key.index())
+                }
+                (Class::Upsert | Class::Delete | Class::Removal, _) => false,
+            };
+            if !asked || key.agent() != offer.agent || part.agent != offer.agent || operation.version != part.version {
+                let expected = format!(
+                    "what agent {} asked for in session {}: {:?} under {}",
+                    offer.agent,
+                    part.session,
+                    offer.last_on(key),
+                    part.version
+                );
+                self.fail("I-4, I-5", expected, format!("{:?} {operation:?}", part.class));
+                return;
+            }
+        }
+    }
+
+    /// A listing for a Full was asked for: from now on nothing of what it keeps may vanish.
+    pub(crate) fn listing_begins(&mut self, session: SessionId) {
+        let lane = self.sessions.get(&session).and_then(|known| known.offer.as_ref());
+        if let Some(lane) = lane.map(|offer| (offer.agent, offer.module)) {
+            self.documents.fulls.insert(lane, session);
+        }
+    }
+
+    /// The Indexer applied an operation; `late` when nobody waited for it any more.
+    pub(crate) fn applied(&mut self, operation: &Rendered, late: bool) {
+        self.counts.applied += 1;
+        self.counts.late += u64::from(late);
+        let key = operation.key;
+        let before = match operation.content {
+            Some(content) => {
+                self.documents.stored.insert(key, Stored { content, version: operation.version })
+            }
+            None => self.documents.stored.remove(&key),
+        };
+        self.judge_undone(operation, late);
+        if operation.content.is_none() && before.is_some() {
+            self.judge_vanished(operation);
+        }
+    }
+
+    /// What was acknowledged may be changed by later sessions only.
+    fn judge_undone(&mut self, operation: &Rendered, late: bool) {
+        let key = operation.key;
+        let own = self.documents.acknowledged.get(&key).copied();
+        let whole = self.documents.replaced.get(&(key.agent(), key.index())).copied();
+        let (acknowledged, content) = match (own, whole) {
+            (Some((own, content)), Some(whole)) if own.order >= whole.order => (own, content),
+            (Some((own, content)), None) => (own, content),
+            (_, Some(whole)) => (whole, None),
+            (None, None) => return,
+        };
+        let order = self.sessions.get(&operation.session).and_then(|known| known.completed).unwrap_or(0);
+        if order < acknowledged.order && operation.content != content {
+            let expected = format!(
+                "{key:?} stays {content:?} as session {} was told, until a later session changes it",
+                acknowledged.session
+            );
+            let seen = format!(
+                "session {}, which was complete before it, made it {:?} under {}{}",
+                operation.session,
+                operation.content,
+                operation.version,
+                if late { ", late" } else { "" }
+            );
+            self.fail("I-2, I-9: undone", expected, seen);
+        }
+    }
+
+    /// A document of both the old and the new set is never absent during a Full.
+    fn judge_vanished(&mut self, operation: &Rendered) {
+        let key = operation.key;
+        let fulls: Vec<SessionId> = self
+            .documents
+            .fulls
+            .iter()
+            .filter(|((agent, _), _)| *agent == key.agent())
+            .map(|(_, session)| *session)
+            .collect();
+        for session in fulls {
+            let Some(known) = self.sessions.get(&session).filter(|known| known.is_undecided()) else { continue };
+            let kept = known.offer.as_ref().and_then(|offer| offer.last_on(key));
+            if matches!(kept, Some((_, Body::Upsert(_)))) {
+                let seen = format!("session {} deleted it under {}", operation.session, operation.version);
+                self.fail("no vanish", format!("{key:?} stays there during the Full {session}, which has it"), seen);
+            }
+        }
+    }
+
+    /// The Indexer refused a document for good, and the manager will hear of it.
+    pub(crate) fn refused(&mut self, operation: &Rendered, status: u16) {
+        if let Some(known) = self.sessions.get_mut(&operation.session) {
+            known.refused.insert(operation.key, status);
+        }
+    }
+
+    /// The manager is about to hear of a conflict.
+    pub(crate) fn conflict(&mut self, operation: &Rendered) {
+        let seen = format!("{operation:?} was refused, stored is {:?}", self.documents.stored.get(&operation.key));
+        self.fail("versions: conflict", "no 409 without a foreign writer", seen);
+    }
+
+    /// A verdict: what it acknowledges is in the Indexer at this instant.
+    pub(super) fn judge_verdict(&mut self, session: SessionId, ack: &EndAck) {
+        let in_part = ack.status == Status::Error && ack.reason == Reason::PartiallyRejected;
+        if ack.status == Status::Ok {
+            self.counts.ok += 1;
+        } else if in_part {
+            self.counts.partial += 1;
+        } else {
+            self.counts.failed += 1;
+            return;
+        }
+        let Some(known) = self.sessions.get(&session) else { return };
+        let Some(offer) = known.offer.clone() else { return };
+        let (grant, order) = (known.grant, known.completed);
+        let Some(order) = order else {
+            self.fail("I-6", "a verdict on its items only for a complete session", format!("session {session}"));
+            return;
+        };
+        self.judge_failed(session, ack);
+        // What lies behind the end of a cut list is not acknowledged.
+        let listed_to = match ack.failed.last() {
+            Some(last) if ack.failed_more => usize::try_from(last.seq).unwrap_or(usize::MAX),
+            Some(_) | None => usize::MAX,
+        };
+        let failed = |seq: usize| {
+            seq > listed_to || ack.failed.binary_search_by_key(&(seq as u64), |item| item.seq).is_ok()
+        };
+        let acknowledged = Acknowledged { order, session };
+        for (key, seq, body) in offer.finals() {
+            if failed(seq) {
+                continue;
+            }
+            self.counts.acknowledged += 1;
+            let content = match body {
+                Body::Upsert(content) => Some(content),
+                Body::Delete => None,
+                Body::BadPayload | Body::BadName => {
+                    let seen = format!("sequence {seq} of session {session} is acknowledged");
+                    self.fail("failed is exact", "an item that cannot be stored is listed as failed", seen);
+                    continue;
+                }
+            };
+            self.judge_stored(session, key, content, grant);
+            self.documents.acknowledged.insert(key, (acknowledged, content));
+        }
+        if offer.full && !ack.failed_more {
+            self.judge_replaced(session, ack, acknowledged);
+        }
+        let bad_names = offer.items.iter().enumerate().filter(|(_, item)| item.body == Body::BadName);
+        for (seq, _) in bad_names {
+            if !failed(seq) {
+                let seen = format!("sequence {seq} of session {session} is acknowledged");
+                self.fail("failed is exact", "an item that cannot be stored is listed as failed", seen);
+            }
+        }
+    }
+
+    /// The document is what the session made it, or a later session of the agent changed it since.
+    fn judge_stored(&mut self, session: SessionId, key: DocKey, content: Option<Content>, grant: Option<Version>) {
+        let stored = self.documents.stored.get(&key).copied();
+        if stored.map(|stored| stored.content) == content {
+            return;
+        }
+        let later = stored
+            .filter(|stored| grant.is_none_or(|grant| stored.version > grant))
+            .and_then(|stored| self.versions.owner(key.agent(), stored.version))
+            .is_some_and(|owner| {
+                let order = |session: SessionId| self.sessions.get(&session).and_then(|known| known.completed);
+                order(owner) > order(session)
+            });
+        if !later {
+            let expected = format!("{key:?} is {content:?} when session {session} is told so");
+            self.fail("I-2", expected, format!("{stored:?}, the session's grant is {grant:?}"));
+        }
+    }
+
+    /// After a Full its indices hold its items and nothing else of the agent.
+    fn judge_replaced(&mut self, session: SessionId, ack: &EndAck, acknowledged: Acknowledged) {
+        let Some(offer) = self.sessions.get(&session).and_then(|known| known.offer.clone()) else { return };
+        let listed = |seq: usize| ack.failed.iter().any(|item| item.seq == seq as u64);
+        for index in &offer.indices {
+            let extra = self
+                .documents
+                .stored
+                .range(DocKey::all_of(offer.agent, *index))
+                .find(|(key, _)| offer.last_on(**key).is_none_or(|(seq, body)| body == Body::Delete && !listed(seq)));
+            // A removal that was refused has no sequence to be listed by: then the Full is not Ok.
+            if let Some((key, stored)) = extra
+                && ack.status == Status::Ok
+            {
+                let seen = format!("{key:?} is {stored:?}");
+                self.fail("I-2: replacement", format!("only items of the Full {session} in its indices"), seen);
+            }
+            if ack.status == Status::Ok {
+                self.documents.replaced.insert((offer.agent, *index), acknowledged);
+            }
+        }
+    }
+
+    /// What is listed as failed for good was refused for its document's sake, or could not be stored.
+    fn judge_failed(&mut self, session: SessionId, ack: &EndAck) {
+        let Some(known) = self.sessions.get(&session) else { return };
+        let Some(offer) = &known.offer else { return };
+        let mut wrong = None;
+        for pair in ack.failed.windows(2) {
+            if pair[0].seq >= pair[1].seq {
+                wrong = Some(format!("sequence {} behind {}", pair[1].seq, pair[0].seq));
+            }
+        }
+        if ack.status == Status::Ok && (!ack.failed.is_empty() || ack.failed_more) {
+            wrong = Some(format!("Ok with {:?}", ack.failed));
+        }
+        for failed in ack.failed.iter().filter(|failed| !failed.retryable) {
+            let item = usize::try_from(failed.seq).ok().and_then(|seq| offer.items.get(seq));
+            let own = matches!(item.map(|item| item.body), Some(Body::BadName | Body::BadPayload));
+            let shared = item.and_then(|item| Some((item, offer.last_on(item.key)?.1)));
+            let shared = shared.is_some_and(|(item, last)| {
+                last == Body::BadPayload || known.refused.contains_key(&item.key)
+            });
+            if !own && !shared {
+                wrong = Some(format!("{failed:?} for {item:?}"));
+            }
+        }
+        if let Some(seen) = wrong {
+            self.fail("failed is exact", format!("a list of what was refused in session {session}"), seen);
+        }
+    }
+}

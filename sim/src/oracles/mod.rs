@@ -1,0 +1,129 @@
+//! The reference model: what may be true, written for clarity and sharing no code with the machines.
+//!
+//! ```text
+//!  agents ── offered ──────────▶ sessions ◀── commands and replies of the shards
+//!                                   │ finals (last operation on each document)
+//!  Indexer ── applied, rendered ─▶ documents (a mirror) ── acknowledged ──▶ nothing older may undo it
+//! ```
+//!
+//! Each method is told a fact and judges it at once; the first violation stays and ends the run.
+
+mod documents;
+mod offer;
+mod rest;
+mod sessions;
+mod versions;
+
+pub use offer::{Body, Offer, OfferedItem};
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use inventory_sync_core::config::Config;
+use inventory_sync_core::id::{AgentId, ModuleId, SessionId};
+use inventory_sync_core::time::Tick;
+
+pub(crate) use documents::Rendered;
+pub(crate) use sessions::Told;
+
+/// What was found to be wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Which oracle found it.
+    pub oracle: &'static str,
+    /// The simulated time.
+    pub now: Tick,
+    /// What had to be true.
+    pub expected: String,
+    /// What was seen instead.
+    pub seen: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "oracle    {}", self.oracle)?;
+        writeln!(f, "tick      {}", self.now)?;
+        writeln!(f, "expected  {}", self.expected)?;
+        write!(f, "seen      {}", self.seen)
+    }
+}
+
+/// All oracles of a run.
+#[derive(Debug)]
+pub(crate) struct Oracles {
+    config: Config,
+    now: Tick,
+    offers: BTreeMap<(AgentId, ModuleId, u64), Offer>,
+    sessions: BTreeMap<SessionId, sessions::Session>,
+    writes: sessions::Writes,
+    documents: documents::Documents,
+    versions: versions::Versions,
+    completions: u64,
+    counts: Counts,
+    violation: Option<Violation>,
+}
+
+/// What was judged: a run in which nothing was judged proves nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Sessions that were opened.
+    pub sessions: u64,
+    /// Sessions that ended Ok.
+    pub ok: u64,
+    /// Sessions that ended in part, with a list of what failed.
+    pub partial: u64,
+    /// Sessions that ended in any other way.
+    pub failed: u64,
+    /// Operations applied by the Indexer.
+    pub applied: u64,
+    /// Of them, those that were applied after their request was given up or its manager was gone.
+    pub late: u64,
+    /// Acknowledged operations that were looked up in the Indexer.
+    pub acknowledged: u64,
+}
+
+impl Oracles {
+    /// Oracles for a manager of that configuration.
+    pub(crate) fn new(config: Config) -> Self {
+        Self {
+            config,
+            now: Tick(0),
+            offers: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            writes: sessions::Writes::default(),
+            documents: documents::Documents::default(),
+            versions: versions::Versions::default(),
+            completions: 0,
+            counts: Counts::default(),
+            violation: None,
+        }
+    }
+
+    /// Time goes on.
+    pub(crate) fn set_now(&mut self, now: Tick) {
+        self.now = now;
+    }
+
+    /// What was judged so far.
+    pub(crate) fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// The first violation.
+    pub(crate) fn violation(&self) -> Option<&Violation> {
+        self.violation.as_ref()
+    }
+
+    /// Records a violation; only the first one counts, for the others may follow from it.
+    pub(crate) fn fail(&mut self, oracle: &'static str, expected: impl Into<String>, seen: impl Into<String>) {
+        if self.violation.is_none() {
+            self.violation =
+                Some(Violation { oracle, now: self.now, expected: expected.into(), seen: seen.into() });
+        }
+    }
+
+    /// An agent is about to send the Start of a new session.
+    pub(crate) fn offered(&mut self, offer: Offer) {
+        self.offers.insert((offer.agent, offer.module, offer.nonce), offer);
+    }
+}

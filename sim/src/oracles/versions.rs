@@ -1,0 +1,85 @@
+//! Versions: below the durable bound, one to a session, growing from dispatch to dispatch of an agent,
+//! whatever restarts in between (`docs/protocol.md` section 5).
+
+use std::collections::BTreeMap;
+
+use inventory_sync_core::id::{AgentId, SessionId, VERSION_STEP, Version};
+use inventory_sync_core::time::Tick;
+
+use super::Oracles;
+
+/// What was granted.
+#[derive(Debug, Default)]
+pub(super) struct Versions {
+    /// The last grant of each agent, and whose it was.
+    last: BTreeMap<AgentId, (Version, SessionId)>,
+    /// The session that a version of an agent belongs to.
+    owners: BTreeMap<(AgentId, Version), SessionId>,
+}
+
+/// How far versions may go, as it is durable at this moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DurableBounds {
+    /// In the store's `meta`.
+    pub(crate) meta: Option<Version>,
+    /// In the writer document of the Indexer.
+    pub(crate) writer: Option<Version>,
+    /// The agent's own, above the others.
+    pub(crate) agent: Option<Version>,
+    /// Up to when the last acknowledged renewal of the lease holds.
+    pub(crate) lease_until: Tick,
+}
+
+impl Versions {
+    pub(super) fn owner(&self, agent: AgentId, version: Version) -> Option<SessionId> {
+        self.owners.get(&(agent, version)).copied()
+    }
+}
+
+impl Oracles {
+    /// A part of a session is about to be sent under a version.
+    pub(crate) fn sent_under(&mut self, session: SessionId, agent: AgentId, version: Version, bounds: DurableBounds) {
+        if self.now >= bounds.lease_until {
+            self.fail(
+                "versions: lease",
+                format!("nothing is sent without a lease, which ended at {}", bounds.lease_until),
+                format!("session {session} of agent {agent} is sent at {}", self.now),
+            );
+        }
+        let common = bounds.meta.zip(bounds.writer).map(|(meta, writer)| meta.min(writer));
+        let bound = common.max(bounds.agent);
+        if bound.is_none_or(|bound| version >= bound) {
+            self.fail(
+                "versions: bound",
+                format!("a version below the durable bound {bound:?} ({bounds:?})"),
+                format!("session {session} of agent {agent} is sent under {version}"),
+            );
+        }
+        let Some(known) = self.sessions.get_mut(&session) else {
+            self.fail("I-5", "only an open session is delivered", format!("session {session} is sent"));
+            return;
+        };
+        if let Some(granted) = known.grant {
+            if granted != version {
+                self.fail(
+                    "versions: grant",
+                    format!("all operations of session {session} under its grant {granted}"),
+                    format!("a part under {version}"),
+                );
+            }
+            return;
+        }
+        known.grant = Some(version);
+        let last = self.versions.last.insert(agent, (version, session));
+        if let Some((before, owner)) = last
+            && version.0 < before.0.saturating_add(VERSION_STEP)
+        {
+            self.fail(
+                "versions: order",
+                format!("a grant for agent {agent} at least {VERSION_STEP} above {before} of session {owner}"),
+                format!("{version} for session {session}"),
+            );
+        }
+        self.versions.owners.insert((agent, version), session);
+    }
+}

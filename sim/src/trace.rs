@@ -1,0 +1,186 @@
+//! The running hash of everything that happened, and its readable form.
+
+use std::fmt::{self, Debug, Write as _};
+use std::hash::{Hash, Hasher};
+
+use inventory_sync_core::time::Tick;
+
+/// A hasher that gives the same value on every platform and in every build: `std`'s may change with its
+/// version, and `usize` differs in width.
+#[derive(Debug, Clone, Copy)]
+pub struct Fold {
+    state: u64,
+}
+
+impl Default for Fold {
+    fn default() -> Self {
+        Self { state: 0x243f_6a88_85a3_08d3 }
+    }
+}
+
+impl Fold {
+    fn word(&mut self, word: u64) {
+        // A folded multiplication: both halves of the product count, so that no bit is lost at an end.
+        let wide = u128::from(self.state ^ word) * 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835_u128;
+        let bytes = wide.to_le_bytes();
+        let mut low = [0; 8];
+        let mut high = [0; 8];
+        low.copy_from_slice(&bytes[..8]);
+        high.copy_from_slice(&bytes[8..]);
+        self.state = u64::from_le_bytes(low) ^ u64::from_le_bytes(high).rotate_left(23);
+    }
+}
+
+impl Hasher for Fold {
+    fn finish(&self) -> u64 {
+        self.state
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        let mut chunks = bytes.chunks_exact(8);
+        for chunk in &mut chunks {
+            let mut word = [0; 8];
+            word.copy_from_slice(chunk);
+            self.word(u64::from_le_bytes(word));
+        }
+        let rest = chunks.remainder();
+        if !rest.is_empty() {
+            let mut word = [0; 8];
+            word[..rest.len()].copy_from_slice(rest);
+            self.word(u64::from_le_bytes(word) ^ ((rest.len() as u64) << 56));
+        }
+    }
+
+    fn write_u8(&mut self, value: u8) {
+        self.word(u64::from(value));
+    }
+
+    fn write_u16(&mut self, value: u16) {
+        self.word(u64::from(value));
+    }
+
+    fn write_u32(&mut self, value: u32) {
+        self.word(u64::from(value));
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.word(value);
+    }
+
+    fn write_usize(&mut self, value: usize) {
+        self.word(value as u64);
+    }
+
+    fn write_isize(&mut self, value: isize) {
+        // The discriminant of an enum: never negative here, the same on every width.
+        self.word(value.unsigned_abs() as u64);
+    }
+}
+
+/// The hash of one value, the same everywhere.
+pub fn fold_of(value: &(impl Hash + ?Sized)) -> u64 {
+    let mut fold = Fold::default();
+    value.hash(&mut fold);
+    fold.finish()
+}
+
+/// Where something happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Node {
+    /// The world itself: faults, phases, the workload.
+    World,
+    /// A shard of the manager.
+    Shard(u16),
+    /// The coordinator of the manager.
+    Coordinator,
+    /// An agent.
+    Agent(u64),
+    /// The Indexer.
+    Indexer,
+}
+
+impl fmt::Display for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::World => f.pad("world"),
+            Self::Shard(number) => f.pad(&format!("shard {number}")),
+            Self::Coordinator => f.pad("coordinator"),
+            Self::Agent(number) => f.pad(&format!("agent {number}")),
+            Self::Indexer => f.pad("indexer"),
+        }
+    }
+}
+
+/// Longest line of the readable trace, in characters: what is longer is cut, the hash sees all of it.
+const LINE_MAX: usize = 240;
+
+/// What happened so far: always as a hash, as text when wanted.
+#[derive(Debug, Default)]
+pub(crate) struct Trace {
+    fold: Fold,
+    steps: u64,
+    text: Option<String>,
+}
+
+impl Trace {
+    /// A trace that keeps its text if wanted.
+    pub(crate) fn new(text: bool) -> Self {
+        Self { fold: Fold::default(), steps: 0, text: text.then(String::new) }
+    }
+
+    /// A step of the world begins; steps number what a failure points at.
+    pub(crate) fn step(&mut self) -> u64 {
+        self.steps += 1;
+        self.steps
+    }
+
+    /// Steps so far.
+    pub(crate) fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// The hash so far.
+    pub(crate) fn hash(&self) -> u64 {
+        self.fold.finish()
+    }
+
+    /// Something happened: `way` is `<` for what a node was told, `>` for what it asked, `*` for the rest.
+    pub(crate) fn note(&mut self, now: Tick, node: Node, way: char, what: &(impl Hash + Debug)) {
+        now.hash(&mut self.fold);
+        node.hash(&mut self.fold);
+        u32::from(way).hash(&mut self.fold);
+        what.hash(&mut self.fold);
+        if let Some(text) = &mut self.text {
+            let mut line = format!("{:>7} {:>9} {node:<11} {way} {what:?}", self.steps, now.0);
+            if line.chars().count() > LINE_MAX {
+                line = line.chars().take(LINE_MAX).collect();
+                line.push('…');
+            }
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{line}");
+        }
+    }
+
+    /// The text, if it was wanted.
+    pub(crate) fn into_text(self) -> Option<String> {
+        self.text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fold_is_fixed_and_sees_every_byte() {
+        // A change of this number is a change of every recorded trace hash.
+        assert_eq!(fold_of(&(1_u8, 2_u64, "text")), 0);
+        let base = b"the quick brown fox".to_vec();
+        for place in 0..base.len() {
+            let mut other = base.clone();
+            other[place] ^= 1;
+            assert_ne!(fold_of(&base), fold_of(&other));
+        }
+        assert_ne!(fold_of(&[0_u8; 3]), fold_of(&[0_u8; 4]));
+    }
+}
