@@ -154,11 +154,12 @@ fn objects(
         .and_then(Value::as_str)
         .is_some_and(|kind| ONLY_TYPE.contains(&kind));
     let compared = |name: &str| {
-        !NOT_COMPARED.iter().any(|(skipped, _)| *skipped == name)
-            && !NOT_COMPARED_IN
+        let skipped = NOT_COMPARED.iter().any(|(skipped, _)| *skipped == name)
+            || NOT_COMPARED_IN
                 .iter()
-                .any(|(skipped, names, _)| *skipped == request && names.contains(&name))
-            && !(only_type && matches!(name, "reason" | "caused_by"))
+                .any(|(skipped, names, _)| *skipped == request && names.contains(&name));
+        let wording = only_type && matches!(name, "reason" | "caused_by");
+        !(skipped || wording)
     };
     for (name, recorded) in recorded.iter().filter(|(name, _)| compared(name)) {
         let below = format!("{path}.{name}");

@@ -19,5 +19,6 @@ pub mod config;
 pub mod indexer;
 pub mod logging;
 pub mod metrics;
+pub mod serve;
 pub mod store;
 pub mod templates;

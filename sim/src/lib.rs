@@ -1,1 +1,55 @@
-//! placeholder
+//! The seeded world: agents, a network, a manager with its store and its clock, an Indexer, and everything
+//! that goes wrong between them, around the production machines of the core.
+//!
+//! ```text
+//!  agents ──frames──▶ network ──▶ shards ◀─mail─▶ coordinator          (the machines of core)
+//!    │ outbox                       │ stage, plan, diff, render            │ health, lease, listings
+//!    │                              ▼ store, document functions            ▼
+//!    │                           bulk bodies ──fate──▶ Indexer (the typed model) ◀──
+//!    ▼                              │                     │
+//!  offered ───────────────────▶  oracles  ◀── applied ────┘       the reference model
+//! ```
+//!
+//! A run is a function of its [`Options`] (the seed among them) and of the code: one thread, virtual time,
+//! no clock, no hashed order. Each concern draws from a stream of its own, so that a new fault kind does not
+//! reshuffle the others. The phases of a run are warm-up, chaos, healing, convergence within a bound, rest.
+//!
+//! # Invariants
+//!
+//! * The oracles share no code with the machines; they read bytes and messages, never a machine's state.
+//! * What the design does not promise to survive is never injected: late writes keep to their bound.
+//! * The same options give the same [trace hash](Report::trace_hash), in debug and in release.
+//! * A violation ends the run and names oracle, step, tick, what was expected and what was seen.
+//!
+//! Deliberately absent: threads, real time, and any knowledge of what a machine *means* to do.
+
+mod agent_node;
+mod bulk;
+mod content;
+mod coordinator_node;
+mod faults;
+mod indexer_node;
+mod manager_node;
+mod network;
+mod options;
+mod oracles;
+mod outbox;
+mod process;
+mod run;
+mod schedule;
+mod script;
+mod store;
+mod streams;
+mod trace;
+mod workload;
+mod world;
+
+pub use content::{Content, DocKey};
+pub use faults::{Fault, Often, Rate, Rates};
+pub use indexer_node::Fate;
+pub use options::Options;
+pub use oracles::{Counts, Violation};
+pub use run::{Conduct, Ending, Report, run};
+pub use script::Action;
+pub use streams::Stream;
+pub use trace::{Fold, Node};

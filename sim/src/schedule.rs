@@ -76,6 +76,12 @@ impl<T> Schedule<T> {
         self.at(self.now.after(delay_ms), what);
     }
 
+    /// Nothing happens until then: the clock moves on.
+    pub(crate) fn wait_until(&mut self, at: Tick) {
+        debug_assert!(self.next().is_none_or(|next| next >= at), "something happens before");
+        self.now = self.now.max(at);
+    }
+
     /// When the next thing happens.
     pub(crate) fn next(&self) -> Option<Tick> {
         self.heap.peek().map(|entry| entry.at)

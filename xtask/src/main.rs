@@ -1,1 +1,119 @@
-fn main() {}
+//! `cargo xtask`: everything that is done with this project, by commands that need nothing before them
+//! but Rust and a C linker.
+//!
+//! ```text
+//!  cargo xtask demo ──▶ agent ─▶ simulator ─▶ system packages ─▶ daemon ─▶ `inventory-sync demo`
+//!  cargo xtask test ──▶ system packages ─▶ every test ─▶ equal hashes ─▶ bug bank
+//!  cargo xtask ci   ──▶ lint (format, clippy, generated code) ─▶ the same test
+//! ```
+//!
+//! Invariants: the standard library alone, so that the first command compiles in a moment; what it
+//! installs on the machine it names first; what it builds lies in the target directory.
+
+mod demo;
+mod machine;
+mod progress;
+mod run;
+mod verify;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+Usage: cargo xtask COMMAND
+
+  demo [--yes] [--stop] [--clean]
+                     Build everything step by step and show it on this machine's own inventory.
+                     --yes asks nothing; --stop ends what a demonstration left running;
+                     --clean also removes what it wrote
+  test               Run every test, as root or as a user: installs what the build needs,
+                     then `cargo test`, `hashes` and `bug-bank`
+  hashes             Run the simulator's seeds in a debug and a release build and compare
+                     the hashes of their traces
+  bug-bank           Take out each rule that the simulator must miss, and see it missed
+  lint               Format, clippy without warnings, generated code current
+  ci                 `lint`, then `test`
+  codegen [--check]  Write the code generated from schemas/inventory_sync.fbs, or compare it
+                     (builds the FlatBuffers compiler: some minutes the first time)
+  corpus             Write the fuzz targets' first inputs
+  help               This text
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match dispatch(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Usage(what)) => {
+            eprintln!("xtask: {what}\n\n{HELP}");
+            ExitCode::from(2)
+        }
+        Err(Failure::Step(what)) => {
+            eprintln!("\nxtask: {what}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Why a command did not succeed.
+#[derive(Debug)]
+enum Failure {
+    /// The command line is wrong.
+    Usage(String),
+    /// A step failed; the sentence says which, and what to do where that is known.
+    Step(String),
+}
+
+impl Failure {
+    fn step(what: impl Into<String>) -> Self {
+        Self::Step(what.into())
+    }
+}
+
+fn dispatch(args: &[String]) -> Result<(), Failure> {
+    let Some((command, options)) = args.split_first() else {
+        return Err(Failure::Usage("no command was given".to_owned()));
+    };
+    match command.as_str() {
+        "demo" => demo::demo(&demo::Options::read(options)?),
+        "codegen" => verify::codegen(options.iter().any(|option| option == "--check"), options),
+        plain => {
+            if let Some(option) = options.first() {
+                return Err(Failure::Usage(format!("`{plain}` takes no `{option}`")));
+            }
+            match plain {
+                "test" => verify::test(),
+                "hashes" => verify::hashes(),
+                "bug-bank" => verify::bug_bank(),
+                "lint" => verify::lint(),
+                "ci" => verify::lint().and_then(|()| verify::test()),
+                "corpus" => verify::corpus(),
+                "help" | "--help" | "-h" => {
+                    print!("{HELP}");
+                    Ok(())
+                }
+                other => Err(Failure::Usage(format!("there is no command `{other}`"))),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_a_command_is_refused() {
+        for line in [
+            &["fly"][..],
+            &[],
+            &["test", "--fast"],
+            &["demo", "--now"],
+            &["codegen", "x"],
+        ] {
+            let args: Vec<String> = line.iter().map(|&word| word.to_owned()).collect();
+            assert!(
+                matches!(dispatch(&args), Err(Failure::Usage(_))),
+                "{line:?}"
+            );
+        }
+    }
+}

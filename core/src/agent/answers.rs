@@ -2,9 +2,7 @@
 
 use super::Agent;
 use super::backoff::Backoff;
-use super::command::{
-    Acknowledgement, Cause, Command, Contradiction, Observation, Outcome, Stale,
-};
+use super::command::{Acknowledgement, Cause, Command, Contradiction, Observation, Outcome, Stale};
 use super::event::Answer;
 use super::session::{Commit, Phase};
 use super::timers::Timer;
@@ -60,7 +58,10 @@ impl Agent {
                 session.unanswered = 0;
                 session.idle_timeout_ms = ack.idle_timeout_ms;
                 self.timers.disarm(Timer::StartAck);
-                out.push(Command::Observe(Observation::Opened { session: id, resumed }));
+                out.push(Command::Observe(Observation::Opened {
+                    session: id,
+                    resumed,
+                }));
                 self.learn(ack.max_items, ack.version, out);
                 Self::owe(&ack.resync, out);
                 self.pump(now, out);
@@ -146,7 +147,12 @@ impl Agent {
         let outcome = verdict::outcome(&acknowledgement, work.job.size);
         session.unasked = Runs::new();
         session.loads.clear();
-        for timer in [Timer::SessionMax, Timer::StartAck, Timer::EndAck, Timer::Rate] {
+        for timer in [
+            Timer::SessionMax,
+            Timer::StartAck,
+            Timer::EndAck,
+            Timer::Rate,
+        ] {
             self.timers.disarm(timer);
         }
         let must_wait = acknowledgement.retryable().next().is_some();
@@ -190,13 +196,18 @@ impl Agent {
             }
         }
         let items = wanted.count();
-        out.push(Command::Observe(Observation::Requested { items, ignored_ranges }));
+        out.push(Command::Observe(Observation::Requested {
+            items,
+            ignored_ranges,
+        }));
         // Rows that are being loaded leave anyway.
         for run in session.loads.values() {
             wanted.remove(*run);
         }
         session.resent = session.resent.saturating_add(wanted.count());
-        let allowance = u64::from(size).saturating_mul(factor).saturating_add(RESENT_FLOOR);
+        let allowance = u64::from(size)
+            .saturating_mul(factor)
+            .saturating_add(RESENT_FLOOR);
         let contradiction = if items == 0 {
             Some(Contradiction::EmptyRequest)
         } else if session.resent > allowance {
@@ -229,7 +240,9 @@ impl Agent {
 
     fn owe<P>(resync: &[String], out: &mut Vec<Command<P>>) {
         if !resync.is_empty() {
-            out.push(Command::Resync { indices: resync.to_vec() });
+            out.push(Command::Resync {
+                indices: resync.to_vec(),
+            });
         }
     }
 
@@ -237,7 +250,9 @@ impl Agent {
     fn last_word(cause: &Cause, stands: Stands) -> Option<Outcome> {
         match cause {
             Cause::Refused { reason, .. } if verdict::is_permanent(*reason, stands) => {
-                Some(Outcome::Refused { cause: cause.clone() })
+                Some(Outcome::Refused {
+                    cause: cause.clone(),
+                })
             }
             Cause::Refused { .. }
             | Cause::NoAnswer

@@ -42,7 +42,10 @@ mod tests {
         let mut backoff = Backoff::default();
         for whole in [100, 200, 400, 800, 1_000, 1_000] {
             let delay_ms = backoff.fail(&mut rng, 100, 1_000);
-            assert!((whole / 2..=whole).contains(&delay_ms), "{delay_ms} of {whole}");
+            assert!(
+                (whole / 2..=whole).contains(&delay_ms),
+                "{delay_ms} of {whole}"
+            );
         }
         backoff.reset();
         assert!(backoff.fail(&mut rng, 100, 1_000) <= 100);
@@ -52,7 +55,9 @@ mod tests {
     fn any_number_of_failures_and_any_times_are_survived() {
         let mut rng = ChaCha8Rng::from_seed([2; 32]);
         for (base_ms, max_ms) in [(0, 0), (1, 1), (u64::MAX, u64::MAX), (1, u64::MAX)] {
-            let mut backoff = Backoff { failures: u32::MAX - 1 };
+            let mut backoff = Backoff {
+                failures: u32::MAX - 1,
+            };
             for _ in 0..3 {
                 let delay_ms = backoff.fail(&mut rng, base_ms, max_ms);
                 assert!(delay_ms >= 1 && delay_ms <= max_ms.max(1));
@@ -65,7 +70,9 @@ mod tests {
         let delays = |seed| {
             let mut rng = ChaCha8Rng::from_seed([seed; 32]);
             let mut backoff = Backoff::default();
-            (0..8).map(|_| backoff.fail(&mut rng, 1_000, 300_000)).collect::<Vec<_>>()
+            (0..8)
+                .map(|_| backoff.fail(&mut rng, 1_000, 300_000))
+                .collect::<Vec<_>>()
         };
         assert_ne!(delays(1), delays(2));
         assert_eq!(delays(1), delays(1));

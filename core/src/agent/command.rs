@@ -108,7 +108,11 @@ impl Acknowledgement {
     /// Whether the verdict lets the agent forget this row.
     #[must_use]
     pub fn covers(&self, seq: u32) -> bool {
-        seq < self.upto && self.failed.binary_search_by_key(&seq, |row| row.seq).is_err()
+        seq < self.upto
+            && self
+                .failed
+                .binary_search_by_key(&seq, |row| row.seq)
+                .is_err()
     }
 
     /// The rows to offer again.
@@ -166,10 +170,18 @@ pub enum Cause {
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused { status, reason, detail } if detail.is_empty() => {
+            Self::Refused {
+                status,
+                reason,
+                detail,
+            } if detail.is_empty() => {
                 write!(f, "the manager answered {status}/{reason}")
             }
-            Self::Refused { status, reason, detail } => {
+            Self::Refused {
+                status,
+                reason,
+                detail,
+            } => {
                 write!(f, "the manager answered {status}/{reason}: {detail}")
             }
             Self::NoAnswer => f.write_str("the manager does not answer"),

@@ -122,13 +122,30 @@ impl Config {
             return Err("module must not be empty".to_owned());
         }
         let order = [
-            ("backoff_base_ms", self.backoff_base_ms, "backoff_max_ms", self.backoff_max_ms),
-            ("answer_timeout_ms", self.answer_timeout_ms, "session_max_ms", self.session_max_ms),
-            ("processing_poll_ms", self.processing_poll_ms, "session_max_ms", self.session_max_ms),
+            (
+                "backoff_base_ms",
+                self.backoff_base_ms,
+                "backoff_max_ms",
+                self.backoff_max_ms,
+            ),
+            (
+                "answer_timeout_ms",
+                self.answer_timeout_ms,
+                "session_max_ms",
+                self.session_max_ms,
+            ),
+            (
+                "processing_poll_ms",
+                self.processing_poll_ms,
+                "session_max_ms",
+                self.session_max_ms,
+            ),
         ];
         for (lower, low_ms, upper, high_ms) in order {
             if low_ms > high_ms {
-                return Err(format!("{lower} ({low_ms}) must not exceed {upper} ({high_ms})"));
+                return Err(format!(
+                    "{lower} ({low_ms}) must not exceed {upper} ({high_ms})"
+                ));
             }
         }
         Ok(())

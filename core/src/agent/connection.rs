@@ -24,9 +24,16 @@ impl Agent {
         self.timers.disarm(Timer::Reconnect);
         if let Some(hello) = &self.config.hello {
             let message = Message::Hello(Box::new(hello.clone()));
-            out.push(Command::Send { connection, message });
+            out.push(Command::Send {
+                connection,
+                message,
+            });
         }
-        if self.session.as_ref().is_some_and(|session| !session.is_committing()) {
+        if self
+            .session
+            .as_ref()
+            .is_some_and(|session| !session.is_committing())
+        {
             self.send_start(now, out);
         } else {
             self.begin(now, out);
@@ -58,8 +65,11 @@ impl Agent {
 
     /// Asks for a connection.
     pub(super) fn ask_connection<P>(&mut self, now: Tick, out: &mut Vec<Command<P>>) {
-        out.push(Command::Reconnect { instead_of: self.last_connection });
-        self.timers.arm(Timer::Reconnect, now, self.config.connect_timeout_ms);
+        out.push(Command::Reconnect {
+            instead_of: self.last_connection,
+        });
+        self.timers
+            .arm(Timer::Reconnect, now, self.config.connect_timeout_ms);
     }
 
     /// Whether there is something to be sent and nothing to send it by.

@@ -17,10 +17,13 @@ impl Agent {
 
         let Some(work) = &self.work else {
             assert!(self.session.is_none(), "a session without a job");
-            assert_eq!(self.timers.next(), None, "a deadline although there is nothing to do");
+            assert_eq!(
+                self.timers.next(),
+                None,
+                "a deadline although there is nothing to do"
+            );
             return;
         };
-        assert_eq!(is_armed(Timer::GiveUp) && work.job.give_up_after_ms.is_none(), false);
         assert!(!is_armed(Timer::Reconnect) || self.connection.is_none());
 
         let Some(session) = &self.session else {
@@ -28,9 +31,13 @@ impl Agent {
                 is_armed(Timer::Retry) || is_armed(Timer::Reconnect),
                 "a job that nothing will ever begin"
             );
-            for timer in
-                [Timer::SessionMax, Timer::StartAck, Timer::EndAck, Timer::Commit, Timer::Rate]
-            {
+            for timer in [
+                Timer::SessionMax,
+                Timer::StartAck,
+                Timer::EndAck,
+                Timer::Commit,
+                Timer::Rate,
+            ] {
                 assert!(!is_armed(timer), "{timer:?} without a session");
             }
             return;
@@ -40,7 +47,10 @@ impl Agent {
         assert_eq!(session.start.size, u64::from(work.job.size));
         assert_eq!(is_armed(Timer::SessionMax), !session.is_committing());
         assert!(session.id.is_some() || session.phase == Phase::Starting);
-        assert!(session.id.is_some() || session.is_flushed(), "rows for a session without a name");
+        assert!(
+            session.id.is_some() || session.is_flushed(),
+            "rows for a session without a name"
+        );
 
         let mut rows = session.unasked.clone();
         let mut count = rows.count();
@@ -49,7 +59,10 @@ impl Agent {
             count += run.count();
         }
         assert_eq!(rows.count(), count, "a row is asked for twice");
-        assert!(rows.last().is_none_or(|last| last < work.job.size), "a row outside the job");
+        assert!(
+            rows.last().is_none_or(|last| last < work.job.size),
+            "a row outside the job"
+        );
         assert!(session.loads.len() <= self.config.loads_max.max(1));
         assert!(session.loads.is_empty() || self.connection.is_some());
 
@@ -78,7 +91,11 @@ impl Agent {
             }
             Phase::Committing(commit) => {
                 assert!(session.is_ended && session.is_flushed());
-                assert_eq!(commit.is_asked, !is_armed(Timer::Commit), "nobody is asked to commit");
+                assert_eq!(
+                    commit.is_asked,
+                    !is_armed(Timer::Commit),
+                    "nobody is asked to commit"
+                );
                 let rows = &commit.acknowledgement;
                 assert_eq!(Some(rows.session), session.id, "another session's verdict");
                 assert!(rows.upto <= size);

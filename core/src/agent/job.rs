@@ -22,7 +22,10 @@ impl Agent {
     pub(super) fn on_sync<P>(&mut self, now: Tick, job: Job, out: &mut Vec<Command<P>>) {
         if let Some(work) = &mut self.work {
             if work.job.id != job.id {
-                out.push(Command::Finished { job: job.id, outcome: Outcome::Busy });
+                out.push(Command::Finished {
+                    job: job.id,
+                    outcome: Outcome::Busy,
+                });
             } else if self.session.is_some() {
                 Self::stale(Stale::Job, out);
             } else {
@@ -34,7 +37,10 @@ impl Agent {
             return;
         }
         if self.is_stopping {
-            out.push(Command::Finished { job: job.id, outcome: Outcome::Stopped });
+            out.push(Command::Finished {
+                job: job.id,
+                outcome: Outcome::Stopped,
+            });
             return;
         }
         if let Some(give_up_after_ms) = job.give_up_after_ms {
@@ -59,7 +65,8 @@ impl Agent {
             return;
         }
         if now < self.not_before {
-            self.timers.arm(Timer::Retry, now, self.not_before.since(now));
+            self.timers
+                .arm(Timer::Retry, now, self.not_before.since(now));
         } else if self.connection.is_none() {
             self.timers.disarm(Timer::Retry);
             if !self.timers.is_armed(Timer::Reconnect) {
@@ -92,7 +99,8 @@ impl Agent {
             id_to: work.job.id_to.clone(),
         };
         self.session = Some(Session::new(Box::new(start)));
-        self.timers.arm(Timer::SessionMax, now, self.config.session_max_ms);
+        self.timers
+            .arm(Timer::SessionMax, now, self.config.session_max_ms);
         self.send_start(now, out);
     }
 
@@ -117,8 +125,12 @@ impl Agent {
         let (nonce, repeated) = (session.start.nonce, session.unanswered);
         out.push(Command::Observe(Observation::Started { nonce, repeated }));
         session.unanswered = session.unanswered.saturating_add(1);
-        out.push(Command::Send { connection, message: Message::Start(session.start.clone()) });
-        self.timers.arm(Timer::StartAck, now, self.config.answer_timeout_ms);
+        out.push(Command::Send {
+            connection,
+            message: Message::Start(session.start.clone()),
+        });
+        self.timers
+            .arm(Timer::StartAck, now, self.config.answer_timeout_ms);
     }
 
     /// A Start was not answered in time.
@@ -153,7 +165,11 @@ impl Agent {
         };
         work.last = Some(cause.clone());
         let retry_at = last_word.is_none().then_some(self.not_before);
-        out.push(Command::RollBack { job: work.job.id, cause, retry_at });
+        out.push(Command::RollBack {
+            job: work.job.id,
+            cause,
+            retry_at,
+        });
         match last_word {
             Some(outcome) => self.finish(outcome, out),
             None => self.begin(now, out),
@@ -188,7 +204,11 @@ impl Agent {
         let job = work.job.id;
         if self.session.is_some() {
             self.close_session();
-            out.push(Command::RollBack { job, cause: Cause::Abandoned, retry_at: None });
+            out.push(Command::RollBack {
+                job,
+                cause: Cause::Abandoned,
+                retry_at: None,
+            });
         }
         self.finish(outcome, out);
     }
@@ -207,7 +227,10 @@ impl Agent {
         for timer in [Timer::GiveUp, Timer::Retry, Timer::Reconnect] {
             self.timers.disarm(timer);
         }
-        out.push(Command::Finished { job: work.job.id, outcome });
+        out.push(Command::Finished {
+            job: work.job.id,
+            outcome,
+        });
         if self.is_stopping {
             out.push(Command::Stopped);
         }
@@ -215,9 +238,13 @@ impl Agent {
 
     fn close_session(&mut self) {
         self.session = None;
-        for timer in
-            [Timer::SessionMax, Timer::StartAck, Timer::EndAck, Timer::Commit, Timer::Rate]
-        {
+        for timer in [
+            Timer::SessionMax,
+            Timer::StartAck,
+            Timer::EndAck,
+            Timer::Commit,
+            Timer::Rate,
+        ] {
             self.timers.disarm(timer);
         }
     }
@@ -231,7 +258,10 @@ impl Agent {
             commit.attempts += 1;
             commit.is_asked = true;
             let acknowledgement = commit.acknowledgement.clone();
-            out.push(Command::Commit { job: work.job.id, acknowledgement });
+            out.push(Command::Commit {
+                job: work.job.id,
+                acknowledgement,
+            });
         }
     }
 
@@ -262,7 +292,11 @@ impl Agent {
             self.timers.arm(Timer::Commit, now, delay_ms);
             return;
         }
-        let outcome = if is_durable { commit.outcome.clone() } else { Outcome::CommitFailed };
+        let outcome = if is_durable {
+            commit.outcome.clone()
+        } else {
+            Outcome::CommitFailed
+        };
         self.close_session();
         self.finish(outcome, out);
     }

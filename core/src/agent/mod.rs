@@ -245,7 +245,11 @@ impl Agent {
         self.work.as_ref()?;
         let Some(session) = &self.session else {
             let is_waiting = self.timers.is_armed(Timer::Retry);
-            return Some(if is_waiting { Pending::Backoff } else { Pending::Connection });
+            return Some(if is_waiting {
+                Pending::Backoff
+            } else {
+                Pending::Connection
+            });
         };
         Some(match &session.phase {
             Phase::Committing(_) => Pending::Commit,

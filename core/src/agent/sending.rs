@@ -19,42 +19,50 @@ const US_PER_MS: u64 = 1_000;
 impl Agent {
     /// Asks for rows while window and rate allow it, and ends the session behind the last one.
     pub(super) fn pump<P>(&mut self, now: Tick, out: &mut Vec<Command<P>>) {
-        let (Some(_), Some(work), Some(session)) =
-            (self.connection, &self.work, &mut self.session)
+        let (Some(_), Some(work), Some(session)) = (self.connection, &self.work, &mut self.session)
         else {
             return;
         };
-        let Some(id) = session.id.filter(|_| matches!(session.phase, Phase::Sending | Phase::Ending))
+        let Some(id) = session
+            .id
+            .filter(|_| matches!(session.phase, Phase::Sending | Phase::Ending))
         else {
             return;
         };
         let rate = u64::from(self.config.items_per_second);
         let mut items = self.config.load_items_max.max(1);
         if rate > 0 && session.idle_timeout_ms > 0 {
-            let share = rate.saturating_mul(u64::from(session.idle_timeout_ms) / IDLE_SHARE) / 1_000;
+            let share =
+                rate.saturating_mul(u64::from(session.idle_timeout_ms) / IDLE_SHARE) / 1_000;
             items = items.min(u32::try_from(share).unwrap_or(u32::MAX).max(1));
         }
+        self.timers.disarm(Timer::Rate);
         while session.loads.len() < self.config.loads_max.max(1)
             && let Some(first) = session.unasked.as_slice().first().copied()
         {
-            if rate > 0 {
-                let now_us = now.0.saturating_mul(US_PER_MS);
-                if now_us < self.free_at_us {
-                    let wait_ms = self.free_at_us.div_ceil(US_PER_MS).saturating_sub(now.0);
-                    self.timers.arm(Timer::Rate, now, wait_ms);
-                    return;
-                }
-                let run = first.count().min(u64::from(items));
-                self.free_at_us = now_us.saturating_add(run.saturating_mul(US_PER_S) / rate);
+            let now_us = now.0.saturating_mul(US_PER_MS);
+            if rate > 0 && now_us < self.free_at_us {
+                let wait_ms = self.free_at_us.div_ceil(US_PER_MS).saturating_sub(now.0);
+                self.timers.arm(Timer::Rate, now, wait_ms);
+                return;
             }
             let last = first.last.min(first.first.saturating_add(items - 1));
             let run = Run::new(first.first, last);
+            if let Some(spent_us) = run.count().saturating_mul(US_PER_S).checked_div(rate) {
+                self.free_at_us = now_us.saturating_add(spent_us);
+            }
             session.unasked.remove(run);
             self.next_load += 1;
             let load = LoadId(self.next_load);
             session.loads.insert(load, run);
             let bytes_max = self.config.load_bytes_max;
-            out.push(Command::Load { load, job: work.job.id, session: id, run, bytes_max });
+            out.push(Command::Load {
+                load,
+                job: work.job.id,
+                session: id,
+                run,
+                bytes_max,
+            });
         }
         if !session.is_flushed() {
             return;
@@ -87,7 +95,10 @@ impl Agent {
                 continue;
             }
             left.remove(frame.run);
-            out.push(Command::Send { connection, message: Message::Data(frame.payload) });
+            out.push(Command::Send {
+                connection,
+                message: Message::Data(frame.payload),
+            });
         }
         if left.as_slice() == [asked] {
             // Asking again would ask for ever.
@@ -99,7 +110,11 @@ impl Agent {
 
     /// Rows could not be read.
     pub(super) fn on_load_failed<P>(&mut self, now: Tick, load: LoadId, out: &mut Vec<Command<P>>) {
-        match self.session.as_mut().and_then(|session| session.loads.remove(&load)) {
+        match self
+            .session
+            .as_mut()
+            .and_then(|session| session.loads.remove(&load))
+        {
             Some(_) => self.give_up_loading(now, out),
             None => Self::stale(Stale::Loaded, out),
         }
@@ -120,12 +135,18 @@ impl Agent {
         session.phase = Phase::Ending;
         session.is_ended = true;
         session.unanswered = session.unanswered.saturating_add(1);
-        out.push(Command::Send { connection, message: Message::End(End { session: id.0 }) });
+        out.push(Command::Send {
+            connection,
+            message: Message::End(End { session: id.0 }),
+        });
         self.expect_end_ack(now);
     }
 
     fn expect_end_ack(&mut self, now: Tick) {
-        let is_processing = self.session.as_ref().is_some_and(|session| session.is_processing);
+        let is_processing = self
+            .session
+            .as_ref()
+            .is_some_and(|session| session.is_processing);
         let delay_ms = if is_processing {
             self.config.processing_poll_ms
         } else {

@@ -97,6 +97,7 @@ impl Session {
             self.unasked.insert(run);
         }
         self.phase = Phase::Starting;
+        self.is_processing = false;
         self.unanswered = 0;
     }
 

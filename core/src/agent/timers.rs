@@ -98,7 +98,10 @@ mod tests {
     fn a_timer_is_taken_once_and_never_early() {
         let mut timers = Timers::default();
         timers.arm(Timer::Retry, Tick(5), 0);
-        assert!(!timers.take_due(Timer::Retry, Tick(5)), "a deadline lies in the future");
+        assert!(
+            !timers.take_due(Timer::Retry, Tick(5)),
+            "a deadline lies in the future"
+        );
         assert!(timers.take_due(Timer::Retry, Tick(6)));
         assert!(!timers.take_due(Timer::Retry, Tick(7)));
     }

@@ -33,13 +33,17 @@ pub(super) fn judge(ack: &EndAck, session: SessionId, size: u32) -> Verdict {
         Status::Offline | Status::ChecksumMismatch => false,
     };
     if is_partial {
-        return partial(ack, session, size)
-            .map_or(Verdict::Nothing(Cause::Contradiction(Contradiction::FailedList)), |rows| {
-                Verdict::Acknowledged(Box::new(rows))
-            });
+        return partial(ack, session, size).map_or(
+            Verdict::Nothing(Cause::Contradiction(Contradiction::FailedList)),
+            |rows| Verdict::Acknowledged(Box::new(rows)),
+        );
     }
     if ack.status == Status::Ok {
-        let all = Acknowledgement { session, upto: size, failed: Vec::new() };
+        let all = Acknowledgement {
+            session,
+            upto: size,
+            failed: Vec::new(),
+        };
         return Verdict::Acknowledged(Box::new(all));
     }
     Verdict::Nothing(Cause::Refused {
@@ -60,7 +64,11 @@ fn partial(ack: &EndAck, session: SessionId, size: u32) -> Option<Acknowledgemen
     failed.dedup_by_key(|row| row.seq);
     let last = failed.last()?.seq;
     let upto = if ack.failed_more { last + 1 } else { size };
-    Some(Acknowledgement { session, upto, failed })
+    Some(Acknowledgement {
+        session,
+        upto,
+        failed,
+    })
 }
 
 /// `None` for a row that the session did not carry.

@@ -45,6 +45,9 @@ pub use scan::{FrameTable, Items, scan};
 pub use scheme::{ID_BYTES_MAX, Scheme};
 pub use table::{Chunks, Operation, SessionTable};
 
+#[cfg(test)]
+pub(crate) mod sample;
+
 use crate::id::{AgentId, IndexId, SessionId, Version};
 use crate::wire::Reason;
 

@@ -205,3 +205,6 @@ impl FromIterator<Run> for Runs {
         runs
     }
 }
+
+#[cfg(test)]
+mod tests;

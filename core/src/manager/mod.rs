@@ -274,6 +274,7 @@ impl<P> Manager<P> {
             delivering: self.delivering.len(),
             connections: self.connections.len(),
             lanes: self.lanes.len(),
+            tainted_lanes: self.lanes.values().filter(|lane| self.now < lane.tainted_until).count(),
             items: self.items,
             bytes: self.bytes,
             bulks_in_flight: self.dispatch.in_flight.len(),
@@ -363,6 +364,8 @@ pub struct Figures {
     pub items: u64,
     /// Staged bytes.
     pub bytes: u64,
+    /// Lanes in which something may still be applied late.
+    pub tainted_lanes: usize,
     /// Bulk requests that are not answered.
     pub bulks_in_flight: usize,
     /// The present limit for the body of a bulk request.

@@ -70,7 +70,12 @@ impl std::error::Error for JsonError {}
 impl Json {
     /// An object of these members.
     pub fn object<const N: usize>(members: [(&str, Json); N]) -> Json {
-        Json::Object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+        Json::Object(
+            members
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
+        )
     }
 
     /// A string.
@@ -90,25 +95,41 @@ impl Json {
 
     /// The member of this name, when this is an object that has it.
     pub fn get(&self, name: &str) -> Option<&Json> {
-        self.members()?.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+        self.members()?
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value)
     }
 
     /// The members, when this is an object.
     pub fn members(&self) -> Option<&[(String, Json)]> {
         match self {
             Json::Object(members) => Some(members),
-            Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Array(_) | Json::Raw(_) => None,
+            Json::Null
+            | Json::Bool(_)
+            | Json::Number(_)
+            | Json::String(_)
+            | Json::Array(_)
+            | Json::Raw(_) => None,
         }
     }
 
     /// The elements, when this is an array.
     pub fn elements(&self) -> Option<&[Json]> {
-        if let Json::Array(elements) = self { Some(elements) } else { None }
+        if let Json::Array(elements) = self {
+            Some(elements)
+        } else {
+            None
+        }
     }
 
     /// The text, when this is a string.
     pub fn as_str(&self) -> Option<&str> {
-        if let Json::String(text) = self { Some(text) } else { None }
+        if let Json::String(text) = self {
+            Some(text)
+        } else {
+            None
+        }
     }
 
     /// The boolean, when this is one; `"true"` and `"false"` count, as the server takes both.
@@ -143,7 +164,11 @@ impl Json {
     /// # Errors
     /// When a raw part is not JSON.
     pub fn read_raw(self) -> Result<Json, JsonError> {
-        if let Json::Raw(bytes) = self { parse(&bytes) } else { Ok(self) }
+        if let Json::Raw(bytes) = self {
+            parse(&bytes)
+        } else {
+            Ok(self)
+        }
     }
 
     /// Appends the compact text of this value.
@@ -214,7 +239,11 @@ pub fn parse(text: &[u8]) -> Result<Json, JsonError> {
     let mut reader = Reader { text, at: 0 };
     let value = reader.value(0)?;
     reader.skip_space();
-    if reader.at < text.len() { Err(reader.unexpected()) } else { Ok(value) }
+    if reader.at < text.len() {
+        Err(reader.unexpected())
+    } else {
+        Ok(value)
+    }
 }
 
 struct Reader<'a> {
@@ -224,12 +253,19 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn error(&self, kind: JsonErrorKind, detail: impl Into<String>) -> JsonError {
-        JsonError { kind, offset: self.at, detail: detail.into() }
+        JsonError {
+            kind,
+            offset: self.at,
+            detail: detail.into(),
+        }
     }
 
     fn unexpected(&self) -> JsonError {
         match self.text.get(self.at) {
-            Some(byte) => self.error(JsonErrorKind::Unexpected, format!("'{}' (code {byte})", byte.escape_ascii())),
+            Some(byte) => self.error(
+                JsonErrorKind::Unexpected,
+                format!("'{}' (code {byte})", byte.escape_ascii()),
+            ),
             None => self.error(JsonErrorKind::EndOfInput, ""),
         }
     }
@@ -352,7 +388,9 @@ impl Reader<'_> {
             }
             self.digits()?;
         }
-        Ok(Json::Number(String::from_utf8_lossy(&self.text[start..self.at]).into_owned()))
+        Ok(Json::Number(
+            String::from_utf8_lossy(&self.text[start..self.at]).into_owned(),
+        ))
     }
 
     fn string(&mut self) -> Result<String, JsonError> {
@@ -410,7 +448,10 @@ mod tests {
         assert_eq!(kind("01"), JsonErrorKind::Unexpected);
         assert_eq!(kind("\"\\ud800\""), JsonErrorKind::Unexpected);
         assert_eq!(kind(&"[".repeat(DEPTH_MAX + 2)), JsonErrorKind::TooDeep);
-        assert_eq!(parse(b"\"\xff\"").unwrap_err().kind, JsonErrorKind::Unexpected);
+        assert_eq!(
+            parse(b"\"\xff\"").unwrap_err().kind,
+            JsonErrorKind::Unexpected
+        );
     }
 
     proptest! {

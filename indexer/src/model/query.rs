@@ -86,17 +86,37 @@ pub enum Query {
 impl Query {
     /// One term in one field: the query of a listing by agent.
     pub fn term(field: impl Into<String>, value: impl Into<String>) -> Query {
-        Query::Terms { field: field.into(), values: vec![Json::String(value.into())], case_insensitive: false }
+        Query::Terms {
+            field: field.into(),
+            values: vec![Json::String(value.into())],
+            case_insensitive: false,
+        }
     }
 
     /// One of several terms in one field.
-    pub fn terms<T: Into<String>>(field: impl Into<String>, values: impl IntoIterator<Item = T>) -> Query {
-        let values = values.into_iter().map(|value| Json::String(value.into())).collect();
-        Query::Terms { field: field.into(), values, case_insensitive: false }
+    pub fn terms<T: Into<String>>(
+        field: impl Into<String>,
+        values: impl IntoIterator<Item = T>,
+    ) -> Query {
+        let values = values
+            .into_iter()
+            .map(|value| Json::String(value.into()))
+            .collect();
+        Query::Terms {
+            field: field.into(),
+            values,
+            case_insensitive: false,
+        }
     }
 
     /// Whether the document is matched. Without a mapping every field is compared as its text or number stands.
-    pub fn matches(&self, id: &str, document: &Document, mapping: Option<&Mapping>, now_ms: u64) -> bool {
+    pub fn matches(
+        &self,
+        id: &str,
+        document: &Document,
+        mapping: Option<&Mapping>,
+        now_ms: u64,
+    ) -> bool {
         let view = |field| View::new(document.fields(), mapping, field);
         match self {
             Query::All => true,
@@ -106,34 +126,63 @@ impl Query {
                     return true;
                 }
                 match mapping {
-                    Some(mapping) if !mapping.is_object(field) => view(field).values().next().is_some(),
+                    Some(mapping) if !mapping.is_object(field) => {
+                        view(field).values().next().is_some()
+                    }
                     _ => document.fields().has_at_or_below(field),
                 }
             }
             Query::Terms { field, values, .. } if field == "_id" => {
                 values.iter().any(|value| value.as_str() == Some(id))
             }
-            Query::Terms { field, values, case_insensitive } => {
-                let view = view(field);
-                view.values().any(|held| values.iter().any(|wanted| view.has_term(held, wanted, *case_insensitive)))
-            }
-            Query::Range { field, lower, upper } => {
+            Query::Terms {
+                field,
+                values,
+                case_insensitive,
+            } => {
                 let view = view(field);
                 view.values().any(|held| {
-                    view.within(held, lower.as_ref(), true, now_ms) && view.within(held, upper.as_ref(), false, now_ms)
+                    values
+                        .iter()
+                        .any(|wanted| view.has_term(held, wanted, *case_insensitive))
                 })
             }
-            Query::Wildcard { field, pattern, case_insensitive } => {
+            Query::Range {
+                field,
+                lower,
+                upper,
+            } => {
+                let view = view(field);
+                view.values().any(|held| {
+                    view.within(held, lower.as_ref(), true, now_ms)
+                        && view.within(held, upper.as_ref(), false, now_ms)
+                })
+            }
+            Query::Wildcard {
+                field,
+                pattern,
+                case_insensitive,
+            } => {
                 let view = view(field);
                 let pattern = fold(pattern, *case_insensitive);
-                view.terms().any(|term| wildcard(&pattern, &fold(&term, *case_insensitive)))
+                view.terms()
+                    .any(|term| wildcard(&pattern, &fold(&term, *case_insensitive)))
             }
-            Query::Prefix { field, prefix, case_insensitive } => {
+            Query::Prefix {
+                field,
+                prefix,
+                case_insensitive,
+            } => {
                 let view = view(field);
                 let prefix = fold(prefix, *case_insensitive);
-                view.terms().any(|term| fold(&term, *case_insensitive).starts_with(&prefix))
+                view.terms()
+                    .any(|term| fold(&term, *case_insensitive).starts_with(&prefix))
             }
-            Query::Match { field, text, all_words } => {
+            Query::Match {
+                field,
+                text,
+                all_words,
+            } => {
                 let view = view(field);
                 if !view.is_text() {
                     return view.values().any(|held| view.has_term(held, text, false));
@@ -146,11 +195,20 @@ impl Query {
                     wanted.iter().any(|word| held.contains(word))
                 }
             }
-            Query::Bool { must, should, must_not, minimum_should_match } => {
+            Query::Bool {
+                must,
+                should,
+                must_not,
+                minimum_should_match,
+            } => {
                 let holds = |query: &Query| query.matches(id, document, mapping, now_ms);
                 must.iter().all(holds)
                     && !must_not.iter().any(holds)
-                    && should.iter().filter(|query| holds(query)).take(*minimum_should_match).count()
+                    && should
+                        .iter()
+                        .filter(|query| holds(query))
+                        .take(*minimum_should_match)
+                        .count()
                         >= *minimum_should_match
             }
         }
@@ -158,7 +216,11 @@ impl Query {
 }
 
 fn fold(text: &str, case_insensitive: bool) -> String {
-    if case_insensitive { text.to_lowercase() } else { text.to_owned() }
+    if case_insensitive {
+        text.to_lowercase()
+    } else {
+        text.to_owned()
+    }
 }
 
 /// The words of a text, as the standard analyzer finds them in plain prose: runs of letters and digits, lower case.
@@ -211,9 +273,24 @@ impl<'a> View<'a> {
     /// The view of `path`; a subfield's values are those of the field that holds it.
     pub fn new(fields: &'a Fields, mapping: Option<&'a Mapping>, path: &'a str) -> View<'a> {
         match mapping.map(|mapping| mapping.leaf(path)) {
-            Some(Some((leaf, holder))) => View { fields, path: holder, leaf: Some(leaf), unmapped: false },
-            Some(None) => View { fields, path, leaf: None, unmapped: true },
-            None => View { fields, path, leaf: None, unmapped: false },
+            Some(Some((leaf, holder))) => View {
+                fields,
+                path: holder,
+                leaf: Some(leaf),
+                unmapped: false,
+            },
+            Some(None) => View {
+                fields,
+                path,
+                leaf: None,
+                unmapped: true,
+            },
+            None => View {
+                fields,
+                path,
+                leaf: None,
+                unmapped: false,
+            },
         }
     }
 
@@ -224,16 +301,24 @@ impl<'a> View<'a> {
 
     /// The values that are indexed: those beyond `ignore_above` are not.
     pub fn values(&self) -> impl Iterator<Item = &'a Json> {
-        let bound = self.leaf.and_then(|leaf| leaf.ignore_above).unwrap_or(usize::MAX);
+        let bound = self
+            .leaf
+            .and_then(|leaf| leaf.ignore_above)
+            .unwrap_or(usize::MAX);
         let unmapped = self.unmapped;
-        self.fields
-            .values(self.path)
-            .filter(move |value| !unmapped && value.as_str().is_none_or(|text| text.chars().count() <= bound))
+        self.fields.values(self.path).filter(move |value| {
+            !unmapped
+                && value
+                    .as_str()
+                    .is_none_or(|text| text.chars().count() <= bound)
+        })
     }
 
     fn terms(&self) -> impl Iterator<Item = String> {
         let text = self.is_text();
-        self.values().filter_map(Json::scalar_text).flat_map(move |value| if text { words(&value) } else { vec![value] })
+        self.values()
+            .filter_map(Json::scalar_text)
+            .flat_map(move |value| if text { words(&value) } else { vec![value] })
     }
 
     fn has_term(&self, held: &Json, wanted: &Json, case_insensitive: bool) -> bool {
@@ -243,11 +328,17 @@ impl<'a> View<'a> {
                     let Some((first, last)) = wanted.as_str().and_then(network) else {
                         return self.compare(held, wanted) == Some(Ordering::Equal);
                     };
-                    return held.as_str().and_then(address).is_some_and(|held| (first..=last).contains(&held));
+                    return held
+                        .as_str()
+                        .and_then(address)
+                        .is_some_and(|held| (first..=last).contains(&held));
                 }
                 FieldType::Text => {
-                    let Some(wanted) = wanted.scalar_text() else { return false };
-                    return words(&held.scalar_text().unwrap_or_default()).contains(&fold(&wanted, case_insensitive));
+                    let Some(wanted) = wanted.scalar_text() else {
+                        return false;
+                    };
+                    return words(&held.scalar_text().unwrap_or_default())
+                        .contains(&fold(&wanted, case_insensitive));
                 }
                 FieldType::Keyword | FieldType::Boolean => {}
                 FieldType::Whole { .. } | FieldType::Decimal { .. } | FieldType::Date => {
@@ -256,7 +347,9 @@ impl<'a> View<'a> {
             }
         }
         match (held.scalar_text(), wanted.scalar_text()) {
-            (Some(held), Some(wanted)) => fold(&held, case_insensitive) == fold(&wanted, case_insensitive),
+            (Some(held), Some(wanted)) => {
+                fold(&held, case_insensitive) == fold(&wanted, case_insensitive)
+            }
             _ => false,
         }
     }
@@ -270,7 +363,9 @@ impl<'a> View<'a> {
                 .value
                 .scalar_text()
                 .and_then(|text| dates::parse_math(&text, now_ms, lower != bound.inclusive));
-            self.key(held).zip(wanted).map(|(held, wanted)| held.cmp(&SortKey::Number(i128::from(wanted))))
+            self.key(held)
+                .zip(wanted)
+                .map(|(held, wanted)| held.cmp(&SortKey::Number(i128::from(wanted))))
         } else {
             self.compare(held, &bound.value)
         };
@@ -293,7 +388,9 @@ impl<'a> View<'a> {
         match self.leaf.map(|leaf| leaf.kind) {
             Some(FieldType::Keyword | FieldType::Text) => Some(SortKey::Text(text)),
             Some(FieldType::Whole { .. } | FieldType::Decimal { .. }) => number(&text),
-            Some(FieldType::Date) => dates::parse(&text).map(|instant| SortKey::Number(i128::from(instant))),
+            Some(FieldType::Date) => {
+                dates::parse(&text).map(|instant| SortKey::Number(i128::from(instant)))
+            }
             Some(FieldType::Ip) => address(&text).map(SortKey::Address),
             Some(FieldType::Boolean) => Some(SortKey::Number(i128::from(text == "true"))),
             None => match value {

@@ -76,6 +76,20 @@ pub(super) async fn try_actions(
         JSON,
         String::new(),
     )];
+    // The privilege is looked at before the scroll id, which names nothing.
+    let scroll = "inventory-sync-check";
+    requests.push((
+        Method::Post,
+        "/_search/scroll".to_owned(),
+        JSON,
+        format!("{{\"scroll\":\"1s\",\"scroll_id\":\"{scroll}\"}}"),
+    ));
+    requests.push((
+        Method::Delete,
+        "/_search/scroll".to_owned(),
+        JSON,
+        format!("{{\"scroll_id\":[\"{scroll}\"]}}"),
+    ));
     if let Some(index) = index {
         requests.push((
             Method::Post,

@@ -18,6 +18,8 @@ use crate::admin::{Request, Response};
 use crate::check;
 use crate::config::{Config, Need, Settings, Sources};
 use crate::indexer::Connector;
+use crate::logging;
+use crate::serve::{self, Ended};
 use crate::templates::remote::{Remote, RemoteError};
 
 /// Takes endpoints' inventory in sessions and delivers it to an OpenSearch-compatible Indexer.
@@ -48,6 +50,8 @@ struct SourceArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the daemon until SIGTERM or SIGINT
+    Serve,
     /// Show how the running daemon is doing
     Status {
         /// As JSON
@@ -138,6 +142,7 @@ impl Cli {
             None => {
                 Err("what shall be done? `inventory-sync --help` lists the commands".to_owned())
             }
+            Some(Command::Serve) => run_daemon(&sources),
             Some(Command::Status { json }) => status(&sources, json),
             Some(Command::Index(IndexCommand::Resume { name })) => {
                 told(&sources, &Request::IndexResume { index: name })
@@ -154,6 +159,19 @@ impl Cli {
                 .map_err(|error| error.to_string())
                 .map(|text| (text, true)),
         }
+    }
+}
+
+fn run_daemon(sources: &Sources) -> Ending {
+    let config = load(sources, Need::Indexer)?;
+    logging::install(&config.log).map_err(|error| error.to_string())?;
+    match serve::run(config) {
+        Ok(Ended::Clean) => Ok(("stopped; every request was answered".to_owned(), true)),
+        Ok(Ended::Unclean) => {
+            let text = "stopped; the next start waits before it deletes";
+            Ok((text.to_owned(), true))
+        }
+        Err(error) => Err(error.to_string()),
     }
 }
 

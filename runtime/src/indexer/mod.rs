@@ -36,7 +36,8 @@ use tokio::time::Instant;
 
 use crate::config::{Host, IndexerConfig};
 use body::{GuardedBody, SendRecord};
-use tls::TlsFilesError;
+pub use tls::TlsFilesError;
+pub(crate) use tls::{certificates, private_key};
 
 /// How often [`Connector::watch_certificates`] looks at the files.
 pub const RELOAD_INTERVAL: Duration = Duration::from_secs(5);

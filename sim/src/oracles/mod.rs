@@ -25,6 +25,7 @@ use inventory_sync_core::time::Tick;
 
 pub(crate) use documents::Rendered;
 pub(crate) use sessions::Told;
+pub(crate) use versions::DurableBounds;
 
 /// What was found to be wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]

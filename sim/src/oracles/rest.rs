@@ -23,10 +23,9 @@ impl Oracles {
         }
     }
 
-    /// What the agents hold, against the mirror: exactly equal. `exempt` are documents whose latest state
-    /// cannot be stored.
-    pub(crate) fn converged(&mut self, wanted: &BTreeMap<DocKey, Content>, exempt: &dyn Fn(DocKey) -> bool) {
-        for (key, content) in wanted.iter().filter(|(key, _)| !exempt(**key)) {
+    /// What the agents hold, against the mirror: exactly equal.
+    pub(crate) fn converged(&mut self, wanted: &BTreeMap<DocKey, Content>) {
+        for (key, content) in wanted {
             let stored = self.documents.stored.get(key).map(|stored| stored.content);
             if stored != Some(*content) {
                 self.fail("convergence", format!("{key:?} is {content:?}, as at its agent"), format!("{stored:?}"));
@@ -37,7 +36,7 @@ impl Oracles {
             .documents
             .stored
             .iter()
-            .find(|(key, _)| !wanted.contains_key(key) && !exempt(**key))
+            .find(|(key, _)| !wanted.contains_key(key))
             .map(|(key, stored)| (*key, *stored));
         if let Some((key, stored)) = ghost {
             self.fail("convergence", format!("{key:?} does not exist, as at its agent"), format!("{stored:?}"));

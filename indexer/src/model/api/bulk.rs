@@ -1,9 +1,11 @@
 //! `_bulk`: newline-delimited actions and sources.
 
 use super::params::Params;
-use super::{Answer, Answered, Request, Written, not_modelled};
+use super::{Answer, Answered, Intercept, Request, Written, not_modelled};
 use crate::model::engine::refusal::kind;
-use crate::model::engine::{self, Condition, Indexer, ItemResult, Refusal, Release, Source, VersionType};
+use crate::model::engine::{
+    self, Condition, Indexer, ItemResult, Refusal, Release, Source, VersionType,
+};
 use crate::model::json::{self, Json};
 use std::collections::BTreeSet;
 
@@ -65,12 +67,19 @@ impl Stated {
             return Err("compare and write operations can not use versioning".to_owned());
         }
         if create && (self.version.is_some() || !internal) {
-            return Err("create operations only support internal versioning. use index instead".to_owned());
+            return Err(
+                "create operations only support internal versioning. use index instead".to_owned(),
+            );
         }
         if let (Some(seq_no), Some(term)) = (self.if_seq_no, self.if_primary_term) {
             return match (u64::try_from(seq_no), u64::try_from(term)) {
-                (Ok(seq_no), Ok(primary_term)) if primary_term > 0 => Ok(Condition::Unchanged { seq_no, primary_term }),
-                _ => Err("sequence numbers must be non negative and primary terms positive".to_owned()),
+                (Ok(seq_no), Ok(primary_term)) if primary_term > 0 => Ok(Condition::Unchanged {
+                    seq_no,
+                    primary_term,
+                }),
+                _ => Err(
+                    "sequence numbers must be non negative and primary terms positive".to_owned(),
+                ),
             };
         }
         if compare {
@@ -88,12 +97,21 @@ impl Stated {
         let (kind, name) = match self.version_type.as_deref() {
             Some("external" | "external_gt") => (VersionType::External, "EXTERNAL"),
             Some("external_gte") => (VersionType::ExternalGte, "EXTERNAL_GTE"),
-            other => return Err(format!("No version type match [{}]", other.unwrap_or_default())),
+            other => {
+                return Err(format!(
+                    "No version type match [{}]",
+                    other.unwrap_or_default()
+                ));
+            }
         };
         let stated = self.version.unwrap_or(-3);
         match u64::try_from(stated) {
-            Ok(version) if version <= engine::VERSION_MAX => Ok(Condition::Version { version, kind }),
-            _ => Err(format!("illegal version value [{stated}] for version type [{name}]")),
+            Ok(version) if version <= engine::VERSION_MAX => {
+                Ok(Condition::Version { version, kind })
+            }
+            _ => Err(format!(
+                "illegal version value [{stated}] for version type [{name}]"
+            )),
         }
     }
 }
@@ -105,12 +123,18 @@ pub fn bulk(
     request: &Request<'_>,
     params: &Params,
     default_index: Option<&str>,
+    intercept: Intercept<'_>,
 ) -> Answered {
     let require_alias = params.flag("require_alias", false)?;
     let timeout = params.get("timeout").unwrap_or("1m").to_owned();
     let timeout_ms = super::params::duration_ms("timeout", &timeout)?;
     let refresh = refresh_policy(params)?;
-    let actions = parse(request.body, default_index, require_alias, indexer.options().release)?;
+    let actions = parse(
+        request.body,
+        default_index,
+        require_alias,
+        indexer.options().release,
+    )?;
     params.all_known(request)?;
     let mut items = Vec::with_capacity(actions.len());
     let mut written = Written::default();
@@ -121,6 +145,8 @@ pub fn bulk(
         let id = action.id.unwrap_or_else(|| indexer.make_uuid());
         let mut result = if action.require_alias {
             Err(no_alias(&action.index))
+        } else if let Some(refusal) = intercept(&action.index, &id) {
+            Err(refusal)
         } else {
             match action.source {
                 Some(source) => indexer.index(&action.index, &id, action.condition, source, now_ms),
@@ -142,9 +168,16 @@ pub fn bulk(
         let names: Vec<&str> = touched.iter().map(String::as_str).collect();
         indexer.refresh(&names, now_ms)?;
     }
-    let body =
-        Json::object([("took", Json::int(1)), ("errors", Json::Bool(errors)), ("items", Json::Array(items))]);
-    Ok(Answer { wait_ms, written, ..Answer::ok(body) })
+    let body = Json::object([
+        ("took", Json::int(1)),
+        ("errors", Json::Bool(errors)),
+        ("items", Json::Array(items)),
+    ]);
+    Ok(Answer {
+        wait_ms,
+        written,
+        ..Answer::ok(body)
+    })
 }
 
 /// Whether a write refreshes what it touched. `wait_for` is answered by an immediate refresh: the model's clock
@@ -153,7 +186,9 @@ pub fn refresh_policy(params: &Params) -> Result<bool, Refusal> {
     match params.get("refresh") {
         None | Some("false") => Ok(false),
         Some("" | "true" | "wait_for") => Ok(true),
-        Some(other) => Err(Refusal::illegal_argument(format!("Unknown value for refresh: [{other}]."))),
+        Some(other) => Err(Refusal::illegal_argument(format!(
+            "Unknown value for refresh: [{other}]."
+        ))),
     }
 }
 
@@ -172,7 +207,9 @@ pub fn no_alias(index: &str) -> Refusal {
 pub fn name_timeout(result: &mut ItemResult, timeout: &str, timeout_ms: u64) -> u64 {
     match result {
         Err(refusal) if refusal.kind == kind::UNAVAILABLE_SHARDS => {
-            refusal.reason = refusal.reason.replace("Timeout: [1m]", &format!("Timeout: [{timeout}]"));
+            refusal.reason = refusal
+                .reason
+                .replace("Timeout: [1m]", &format!("Timeout: [{timeout}]"));
             timeout_ms
         }
         _ => 0,
@@ -187,7 +224,9 @@ pub fn applied(
     applied: &engine::Applied,
     forced_refresh: bool,
 ) -> Vec<(String, Json)> {
-    let replicas = indexer.get_index(index).map_or(0, |index| index.settings.replicas);
+    let replicas = indexer
+        .get_index(index)
+        .map_or(0, |index| index.settings.replicas);
     let mut members = vec![
         ("_index".to_owned(), Json::text(index)),
         ("_id".to_owned(), Json::text(id)),
@@ -212,7 +251,13 @@ pub fn applied(
     members
 }
 
-fn item(indexer: &Indexer, index: &str, id: &str, result: &ItemResult, forced_refresh: bool) -> Json {
+fn item(
+    indexer: &Indexer,
+    index: &str,
+    id: &str,
+    result: &ItemResult,
+    forced_refresh: bool,
+) -> Json {
     match result {
         Ok(done) => {
             let mut members = applied(indexer, index, id, done, forced_refresh);
@@ -236,10 +281,16 @@ fn parse(
     release: Release,
 ) -> Result<Vec<Action>, Refusal> {
     if body.is_empty() {
-        return Err(Refusal::new(400, "parse_exception", "request body is required"));
+        return Err(Refusal::new(
+            400,
+            "parse_exception",
+            "request body is required",
+        ));
     }
     let Some((b'\n', body)) = body.split_last() else {
-        return Err(Refusal::illegal_argument("The bulk request must be terminated by a newline [\\n]"));
+        return Err(Refusal::illegal_argument(
+            "The bulk request must be terminated by a newline [\\n]",
+        ));
     };
     let mut actions = Vec::new();
     let mut faults = Vec::new();
@@ -248,10 +299,13 @@ fn parse(
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
-        let (mut action, stated) = action_line(position + 1, line, default_index, require_alias, release)?;
+        let (mut action, stated) =
+            action_line(position + 1, line, default_index, require_alias, release)?;
         if action.verb != Verb::Delete {
             // An action without its source at the end of the body is passed over, as in the server.
-            let Some((_, source)) = lines.next() else { break };
+            let Some((_, source)) = lines.next() else {
+                break;
+            };
             action.source = Some(source.strip_suffix(b"\r").unwrap_or(source).into());
         }
         match stated.condition(action.verb == Verb::Create) {
@@ -278,9 +332,16 @@ fn parse(
     if faults.is_empty() {
         return Ok(actions);
     }
-    let listed: Vec<_> =
-        faults.iter().enumerate().map(|(position, fault)| format!("{}: {fault};", position + 1)).collect();
-    Err(Refusal::new(400, kind::VALIDATION, format!("Validation Failed: {}", listed.join(""))))
+    let listed: Vec<_> = faults
+        .iter()
+        .enumerate()
+        .map(|(position, fault)| format!("{}: {fault};", position + 1))
+        .collect();
+    Err(Refusal::new(
+        400,
+        kind::VALIDATION,
+        format!("Validation Failed: {}", listed.join("")),
+    ))
 }
 
 fn action_line(
@@ -290,8 +351,9 @@ fn action_line(
     require_alias: bool,
     release: Release,
 ) -> Result<(Action, Stated), Refusal> {
-    let malformed =
-        |rest: &str| Refusal::illegal_argument(format!("Malformed action/metadata line [{number}], {rest}"));
+    let malformed = |rest: &str| {
+        Refusal::illegal_argument(format!("Malformed action/metadata line [{number}], {rest}"))
+    };
     let parsed = json::parse(line).map_err(|error| super::bad_json(&error))?;
     let Some(members) = parsed.members() else {
         return Err(malformed("expected START_OBJECT"));
@@ -305,7 +367,9 @@ fn action_line(
         "delete" => Verb::Delete,
         "update" => return Err(not_modelled("the bulk action [update]")),
         other => {
-            return Err(malformed(&format!("expected one of [create, delete, index, update] but found [{other}]")));
+            return Err(malformed(&format!(
+                "expected one of [create, delete, index, update] but found [{other}]"
+            )));
         }
     };
     let Some(metadata) = metadata.members() else {
@@ -347,7 +411,9 @@ fn action_line(
 
 /// A number that the server reads as a signed 64-bit one. 2.x answers an overflow with 500, 3.x with 400.
 fn long(value: &Json, release: Release) -> Result<i128, Refusal> {
-    let number = value.as_int().ok_or_else(|| Refusal::illegal_argument("For input string: not a number"))?;
+    let number = value
+        .as_int()
+        .ok_or_else(|| Refusal::illegal_argument("For input string: not a number"))?;
     if i64::try_from(number).is_ok() {
         return Ok(number);
     }
@@ -358,6 +424,10 @@ fn long(value: &Json, release: Release) -> Result<i128, Refusal> {
     Err(Refusal::new(
         status,
         "input_coercion_exception",
-        format!("Numeric value ({number}) out of range of long ({} - {})", i64::MIN, i64::MAX),
+        format!(
+            "Numeric value ({number}) out of range of long ({} - {})",
+            i64::MIN,
+            i64::MAX
+        ),
     ))
 }

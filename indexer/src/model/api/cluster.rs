@@ -17,7 +17,10 @@ pub fn root(indexer: &Indexer) -> Answer {
     Answer::ok(Json::object([
         ("name", Json::text("stand-in")),
         ("cluster_name", Json::text(CLUSTER_NAME)),
-        ("cluster_uuid", Json::text(format!("{:022x}", indexer.options().seed))),
+        (
+            "cluster_uuid",
+            Json::text(format!("{:022x}", indexer.options().seed)),
+        ),
         (
             "version",
             Json::object([
@@ -26,7 +29,10 @@ pub fn root(indexer: &Indexer) -> Answer {
                 ("build_type", Json::text("inventory-indexer stand-in")),
             ]),
         ),
-        ("tagline", Json::text("A stand-in for an OpenSearch-compatible Indexer")),
+        (
+            "tagline",
+            Json::text("A stand-in for an OpenSearch-compatible Indexer"),
+        ),
     ]))
 }
 
@@ -63,7 +69,9 @@ pub fn health(indexer: &Indexer, params: &Params, expression: Option<&str>) -> A
     params.accept("level");
     params.accept("local");
     if params.peek("level").is_some_and(|level| level != "cluster") {
-        return Err(not_modelled("the health of single indices or shards (level)"));
+        return Err(not_modelled(
+            "the health of single indices or shards (level)",
+        ));
     }
     let wanted = match params.get("wait_for_status") {
         None => None,
@@ -71,24 +79,43 @@ pub fn health(indexer: &Indexer, params: &Params, expression: Option<&str>) -> A
         Some("yellow") => Some(Health::Yellow),
         Some("red") => Some(Health::Red),
         Some(other) => {
-            return Err(Refusal::illegal_argument(format!("unknown cluster health status [{other}]")));
+            return Err(Refusal::illegal_argument(format!(
+                "unknown cluster health status [{other}]"
+            )));
         }
     };
     // A named index that is missing counts as red, after the wait.
     let (indices, missing): (Vec<&Index>, bool) = match expression {
         None => (indexer.indices().collect(), false),
         Some(expression) => match resolve(indexer, expression, false) {
-            Ok(names) => (names.iter().filter_map(|name| indexer.get_index(name)).collect(), false),
+            Ok(names) => (
+                names
+                    .iter()
+                    .filter_map(|name| indexer.get_index(name))
+                    .collect(),
+                false,
+            ),
             Err(_) => (Vec::new(), true),
         },
     };
-    let status =
-        if missing { Health::Red } else { indices.iter().map(|index| Health::of(index)).min().unwrap_or(Health::Green) };
+    let foreign_red = expression.is_none() && indexer.foreign_red();
+    let status = if missing || foreign_red {
+        Health::Red
+    } else {
+        indices
+            .iter()
+            .map(|index| Health::of(index))
+            .min()
+            .unwrap_or(Health::Green)
+    };
     let timed_out = missing || wanted.is_some_and(|wanted| status < wanted);
     let active = indices.iter().filter(|index| !index.shard_missing).count();
     let unassigned: usize = indices
         .iter()
-        .map(|index| usize::from(index.shard_missing) + usize::try_from(index.settings.replicas).unwrap_or(usize::MAX))
+        .map(|index| {
+            usize::from(index.shard_missing)
+                + usize::try_from(index.settings.replicas).unwrap_or(usize::MAX)
+        })
         .sum();
     let zero = || Json::int(0);
     let body = Json::object([
@@ -108,7 +135,10 @@ pub fn health(indexer: &Indexer, params: &Params, expression: Option<&str>) -> A
         ("number_of_pending_tasks", zero()),
         ("number_of_in_flight_fetch", zero()),
         ("task_max_waiting_in_queue_millis", zero()),
-        ("active_shards_percent_as_number", percent(active, active + unassigned)),
+        (
+            "active_shards_percent_as_number",
+            percent(active, active + unassigned),
+        ),
     ]);
     let mut answer = Answer::new(if timed_out { 408 } else { 200 }, body);
     answer.wait_ms = if timed_out { timeout_ms } else { 0 };
@@ -134,13 +164,19 @@ pub fn settings(indexer: &mut Indexer, params: &Params, request: &Request<'_>) -
         let mut auto_create = indexer.options().auto_create;
         for (scope, given) in body.members().unwrap_or_default() {
             if !matches!(scope.as_str(), "persistent" | "transient") {
-                return Err(Refusal::illegal_argument(format!("unknown setting scope [{scope}]")));
+                return Err(Refusal::illegal_argument(format!(
+                    "unknown setting scope [{scope}]"
+                )));
             }
             for (setting, value) in settings::flatten(given) {
                 auto_create = match (setting.as_str(), value.as_deref()) {
                     ("action.auto_create_index", None | Some("true")) => true,
                     ("action.auto_create_index", Some("false")) => false,
-                    _ => return Err(not_modelled(&format!("the cluster setting [{setting}] with this value"))),
+                    _ => {
+                        return Err(not_modelled(&format!(
+                            "the cluster setting [{setting}] with this value"
+                        )));
+                    }
                 };
             }
         }
@@ -164,10 +200,14 @@ pub fn cat_indices(indexer: &Indexer, params: &Params, expression: &str) -> Answ
     if params.get("format") != Some("json") {
         return Err(not_modelled("_cat as a table: ask with format=json"));
     }
-    let columns = params.get("h").unwrap_or("health,status,index,uuid,pri,rep,docs.count");
+    let columns = params
+        .get("h")
+        .unwrap_or("health,status,index,uuid,pri,rep,docs.count");
     let mut rows = Vec::new();
     for name in resolve(indexer, expression, false)? {
-        let Some(index) = indexer.get_index(&name) else { continue };
+        let Some(index) = indexer.get_index(&name) else {
+            continue;
+        };
         let mut row = Vec::new();
         for column in columns.split(',') {
             let value = match column {
@@ -189,9 +229,15 @@ pub fn cat_indices(indexer: &Indexer, params: &Params, expression: &str) -> Answ
 
 /// `GET _nodes/http`: the largest request body that is taken.
 pub fn nodes_http(indexer: &Indexer) -> Answer {
-    let limit = Json::object([("max_content_length_in_bytes", Json::int(indexer.options().content_length_max))]);
+    let limit = Json::object([(
+        "max_content_length_in_bytes",
+        Json::int(indexer.options().content_length_max),
+    )]);
     Answer::ok(Json::object([(
         "nodes",
-        Json::object([("stand-in", Json::object([("name", Json::text("stand-in")), ("http", limit)]))]),
+        Json::object([(
+            "stand-in",
+            Json::object([("name", Json::text("stand-in")), ("http", limit)]),
+        )]),
     )]))
 }

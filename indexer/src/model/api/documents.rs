@@ -2,7 +2,7 @@
 
 use super::bulk::{self, Stated};
 use super::params::{Params, duration_ms};
-use super::search::SourceFilter;
+use super::source_filter::SourceFilter;
 use super::{Answer, Answered, Request, Written};
 use crate::model::engine::{self, Indexer, ItemResult, Refusal};
 use crate::model::json::Json;
@@ -20,7 +20,9 @@ pub fn document(
     match request.method {
         "GET" | "HEAD" => get(indexer, params, index, endpoint, id),
         "DELETE" => write(indexer, now_ms, request, params, index, id, Verb::Delete),
-        _ if endpoint == "_create" => write(indexer, now_ms, request, params, index, id, Verb::Create),
+        _ if endpoint == "_create" => {
+            write(indexer, now_ms, request, params, index, id, Verb::Create)
+        }
         _ => write(indexer, now_ms, request, params, index, id, Verb::Index),
     }
 }
@@ -53,15 +55,22 @@ fn write(
     id: &str,
     verb: Verb,
 ) -> Answered {
-    let create = verb == Verb::Create || (verb == Verb::Index && params.get("op_type") == Some("create"));
+    let create =
+        verb == Verb::Create || (verb == Verb::Index && params.get("op_type") == Some("create"));
     let timeout = params.get("timeout").unwrap_or("1m").to_owned();
     let timeout_ms = duration_ms("timeout", &timeout)?;
     let refresh = bulk::refresh_policy(params)?;
     let require_alias = params.flag("require_alias", false)?;
-    let condition = Stated::of_params(params)?.condition(create).map_err(|fault| Refusal::validation(&fault))?;
+    let condition = Stated::of_params(params)?
+        .condition(create)
+        .map_err(|fault| Refusal::validation(&fault))?;
     engine::check_id(id)?;
     if verb != Verb::Delete && request.body.is_empty() {
-        return Err(Refusal::new(400, "parse_exception", "request body is required"));
+        return Err(Refusal::new(
+            400,
+            "parse_exception",
+            "request body is required",
+        ));
     }
     params.all_known(request)?;
     let mut result: ItemResult = if require_alias {
@@ -75,14 +84,33 @@ fn write(
     let (status, body, written) = match result {
         Ok(done) => {
             let body = Json::Object(bulk::applied(indexer, index, id, &done, refresh));
-            (done.status(), body, Written { applied: 1, refused: 0 })
+            (
+                done.status(),
+                body,
+                Written {
+                    applied: 1,
+                    refused: 0,
+                },
+            )
         }
-        Err(refusal) => (refusal.status, refusal.body(), Written { applied: 0, refused: 1 }),
+        Err(refusal) => (
+            refusal.status,
+            refusal.body(),
+            Written {
+                applied: 0,
+                refused: 1,
+            },
+        ),
     };
     if refresh && written.applied > 0 {
         indexer.refresh(&[index], now_ms)?;
     }
-    Ok(Answer { status, body, wait_ms, written })
+    Ok(Answer {
+        status,
+        body,
+        wait_ms,
+        written,
+    })
 }
 
 fn get(indexer: &Indexer, params: &Params, index: &str, endpoint: &str, id: &str) -> Answered {
@@ -91,9 +119,11 @@ fn get(indexer: &Indexer, params: &Params, index: &str, endpoint: &str, id: &str
     let document = indexer.get(index, id)?;
     if endpoint == "_source" {
         return match document {
-            Some(document) => {
-                Ok(Answer::ok(filter.apply(document.source()).unwrap_or_else(|| Json::Object(Vec::new()))))
-            }
+            Some(document) => Ok(Answer::ok(
+                filter
+                    .apply(document.source())
+                    .unwrap_or_else(|| Json::Object(Vec::new())),
+            )),
             None => Err(Refusal::new(
                 404,
                 "resource_not_found_exception",
@@ -101,8 +131,10 @@ fn get(indexer: &Indexer, params: &Params, index: &str, endpoint: &str, id: &str
             )),
         };
     }
-    let mut members =
-        vec![("_index".to_owned(), Json::text(index)), ("_id".to_owned(), Json::text(id))];
+    let mut members = vec![
+        ("_index".to_owned(), Json::text(index)),
+        ("_id".to_owned(), Json::text(id)),
+    ];
     let Some(document) = document else {
         members.push(("found".to_owned(), Json::Bool(false)));
         return Ok(Answer::new(404, Json::Object(members)));

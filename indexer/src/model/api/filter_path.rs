@@ -8,9 +8,17 @@ use crate::model::query::wildcard;
 /// `*` stands for one name, `**` for any number of them. Elements of an array in which nothing is left are left
 /// out, so that positions shift: who needs positions must ask for something each element has.
 pub fn apply(filter: &str, value: Json) -> Json {
-    let (excluded, included): (Vec<&str>, Vec<&str>) =
-        filter.split(',').map(str::trim).filter(|path| !path.is_empty()).partition(|path| path.starts_with('-'));
-    let split = |path: &&'_ str| path.trim_start_matches('-').split('.').map(str::to_owned).collect::<Vec<_>>();
+    let (excluded, included): (Vec<&str>, Vec<&str>) = filter
+        .split(',')
+        .map(str::trim)
+        .filter(|path| !path.is_empty())
+        .partition(|path| path.starts_with('-'));
+    let split = |path: &&'_ str| {
+        path.trim_start_matches('-')
+            .split('.')
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
     let mut value = value;
     if !included.is_empty() {
         let paths: Vec<Vec<String>> = included.iter().map(split).collect();
@@ -66,7 +74,10 @@ fn keep(value: Json, paths: &[&[String]]) -> Option<Json> {
             (!kept.is_empty()).then_some(Json::Object(kept))
         }
         Json::Array(elements) => {
-            let kept: Vec<_> = elements.into_iter().filter_map(|element| keep(element, paths)).collect();
+            let kept: Vec<_> = elements
+                .into_iter()
+                .filter_map(|element| keep(element, paths))
+                .collect();
             (!kept.is_empty()).then_some(Json::Array(kept))
         }
         _ => None,
@@ -92,7 +103,12 @@ fn remove(value: Json, path: &[String]) -> Json {
                 })
                 .collect(),
         ),
-        Json::Array(elements) => Json::Array(elements.into_iter().map(|element| remove(element, path)).collect()),
+        Json::Array(elements) => Json::Array(
+            elements
+                .into_iter()
+                .map(|element| remove(element, path))
+                .collect(),
+        ),
         other => other,
     }
 }
@@ -114,8 +130,14 @@ mod tests {
             filtered("errors,items.*.status,items.*.error.type"),
             r#"{"errors":true,"items":[{"index":{"status":201}},{"delete":{"status":409,"error":{"type":"t"}}}]}"#
         );
-        assert_eq!(filtered("items.*.error"), r#"{"items":[{"delete":{"error":{"type":"t","reason":"r"}}}]}"#);
-        assert_eq!(filtered("**.type"), r#"{"items":[{"delete":{"error":{"type":"t"}}}]}"#);
+        assert_eq!(
+            filtered("items.*.error"),
+            r#"{"items":[{"delete":{"error":{"type":"t","reason":"r"}}}]}"#
+        );
+        assert_eq!(
+            filtered("**.type"),
+            r#"{"items":[{"delete":{"error":{"type":"t"}}}]}"#
+        );
         assert_eq!(filtered("-items,-took"), r#"{"errors":true}"#);
         assert_eq!(filtered("nothing"), "{}");
     }

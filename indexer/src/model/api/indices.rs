@@ -23,12 +23,18 @@ pub fn invalid_name(name: &str) -> Refusal {
 ///
 /// # Errors
 /// 404 for a plain name that does not exist, unless those are to be ignored.
-pub fn resolve(indexer: &Indexer, expression: &str, ignore_missing: bool) -> Result<Vec<String>, Refusal> {
+pub fn resolve(
+    indexer: &Indexer,
+    expression: &str,
+    ignore_missing: bool,
+) -> Result<Vec<String>, Refusal> {
     let mut names: Vec<String> = Vec::new();
     for part in expression.split(',') {
         if part == "_all" || part.contains('*') {
             let pattern = if part == "_all" { "*" } else { part };
-            let open = indexer.indices().filter(|index| !index.closed && wildcard(pattern, &index.name));
+            let open = indexer
+                .indices()
+                .filter(|index| !index.closed && wildcard(pattern, &index.name));
             names.extend(open.map(|index| index.name.to_string()));
         } else if part.starts_with('-') {
             return Err(not_modelled("exclusions in index names"));
@@ -67,7 +73,13 @@ pub fn refresh(indexer: &mut Indexer, now_ms: u64, params: &Params, expression: 
 }
 
 /// `/{index}`
-pub fn index(indexer: &mut Indexer, now_ms: u64, request: &Request<'_>, params: &Params, name: &str) -> Answered {
+pub fn index(
+    indexer: &mut Indexer,
+    now_ms: u64,
+    request: &Request<'_>,
+    params: &Params,
+    name: &str,
+) -> Answered {
     match request.method {
         "PUT" => create(indexer, now_ms, request, params, name),
         "DELETE" => {
@@ -98,14 +110,29 @@ pub fn index(indexer: &mut Indexer, now_ms: u64, request: &Request<'_>, params: 
     }
 }
 
-fn create(indexer: &mut Indexer, now_ms: u64, request: &Request<'_>, params: &Params, name: &str) -> Answered {
-    for accepted in ["timeout", "wait_for_active_shards", "cluster_manager_timeout", "master_timeout"] {
+fn create(
+    indexer: &mut Indexer,
+    now_ms: u64,
+    request: &Request<'_>,
+    params: &Params,
+    name: &str,
+) -> Answered {
+    for accepted in [
+        "timeout",
+        "wait_for_active_shards",
+        "cluster_manager_timeout",
+        "master_timeout",
+    ] {
         params.accept(accepted);
     }
     params.all_known(request)?;
     let mut given = std::collections::BTreeMap::new();
     let mut mapping = None;
-    for (member, value) in body_object(request)?.as_ref().and_then(Json::members).unwrap_or_default() {
+    for (member, value) in body_object(request)?
+        .as_ref()
+        .and_then(Json::members)
+        .unwrap_or_default()
+    {
         match member.as_str() {
             "settings" => given = settings::flatten(value),
             "mappings" => mapping = Some(Mapping::parse(value)?),
@@ -121,7 +148,9 @@ fn create(indexer: &mut Indexer, now_ms: u64, request: &Request<'_>, params: &Pa
         }
     }
     // A shard that may stand nowhere: how a missing shard is made on one node, here as there.
-    let nowhere = given.keys().any(|name| name.starts_with("routing.allocation.require."));
+    let nowhere = given
+        .keys()
+        .any(|name| name.starts_with("routing.allocation.require."));
     let (settings, mapping) = indexer.compose(name, given, mapping)?;
     indexer.create_index(name, settings, mapping, now_ms)?;
     indexer.change_index(name, |index| index.shard_missing = nowhere);
@@ -144,16 +173,27 @@ fn refuse_metadata_change(index: &Index) -> Result<(), Refusal> {
     if blocked.is_empty() {
         return Ok(());
     }
-    Err(Refusal::new(403, kind::CLUSTER_BLOCK, format!("index [{}] blocked by: {blocked}", index.name)))
+    Err(Refusal::new(
+        403,
+        kind::CLUSTER_BLOCK,
+        format!("index [{}] blocked by: {blocked}", index.name),
+    ))
 }
 
 fn per_index(indexer: &Indexer, names: &[String], shown: impl Fn(&Index) -> Json) -> Json {
-    let each = names.iter().filter_map(|name| indexer.get_index(name).map(|index| (name.clone(), shown(index))));
+    let each = names.iter().filter_map(|name| {
+        indexer
+            .get_index(name)
+            .map(|index| (name.clone(), shown(index)))
+    });
     Json::Object(each.collect())
 }
 
 fn shown_mapping(index: &Index) -> Json {
-    index.mapping.as_ref().map_or_else(|| Json::Object(Vec::new()), Mapping::json)
+    index
+        .mapping
+        .as_ref()
+        .map_or_else(|| Json::Object(Vec::new()), Mapping::json)
 }
 
 fn shown_settings(index: &Index) -> Json {
@@ -169,7 +209,11 @@ fn shown_settings(index: &Index) -> Json {
         settings::insert(&mut settings, name, Json::String(value));
     }
     if index.restored {
-        settings::insert(&mut settings, "history.uuid", Json::text(index.history_uuid.as_str()));
+        settings::insert(
+            &mut settings,
+            "history.uuid",
+            Json::text(index.history_uuid.as_str()),
+        );
     }
     Json::object([("index", settings)])
 }
@@ -177,7 +221,9 @@ fn shown_settings(index: &Index) -> Json {
 /// `GET _mapping`
 pub fn mapping(indexer: &Indexer, expression: &str) -> Answered {
     let names = resolve(indexer, expression, false)?;
-    Ok(Answer::ok(per_index(indexer, &names, |index| Json::object([("mappings", shown_mapping(index))]))))
+    Ok(Answer::ok(per_index(indexer, &names, |index| {
+        Json::object([("mappings", shown_mapping(index))])
+    })))
 }
 
 /// `PUT _mapping`
@@ -187,7 +233,9 @@ pub fn put_mapping(indexer: &mut Indexer, request: &Request<'_>, expression: &st
     let newer = Mapping::parse(&body_required(request)?)?;
     let mut merged = Vec::new();
     for name in names {
-        let Some(index) = indexer.get_index(&name) else { continue };
+        let Some(index) = indexer.get_index(&name) else {
+            continue;
+        };
         refuse_metadata_change(index)?;
         let mut mapping = index.mapping.clone().unwrap_or_else(Mapping::guessed);
         mapping.merge(newer.clone())?;
@@ -202,7 +250,9 @@ pub fn put_mapping(indexer: &mut Indexer, request: &Request<'_>, expression: &st
 /// `GET _settings`
 pub fn settings(indexer: &Indexer, expression: &str) -> Answered {
     let names = resolve(indexer, expression, false)?;
-    Ok(Answer::ok(per_index(indexer, &names, |index| Json::object([("settings", shown_settings(index))]))))
+    Ok(Answer::ok(per_index(indexer, &names, |index| {
+        Json::object([("settings", shown_settings(index))])
+    })))
 }
 
 /// `PUT _settings`
@@ -213,11 +263,15 @@ pub fn put_settings(indexer: &mut Indexer, request: &Request<'_>, expression: &s
     let given = settings::flatten(body.get("settings").unwrap_or(&body));
     let mut changed: Vec<(String, Settings)> = Vec::new();
     for name in names {
-        let Some(index) = indexer.get_index(&name) else { continue };
+        let Some(index) = indexer.get_index(&name) else {
+            continue;
+        };
         if !given.keys().all(|name| name.starts_with("blocks.")) {
             refuse_metadata_change(index)?;
         }
-        if let Some(fixed) = given.keys().find(|name| matches!(name.as_str(), "number_of_shards" | "codec"))
+        if let Some(fixed) = given
+            .keys()
+            .find(|name| matches!(name.as_str(), "number_of_shards" | "codec"))
             && !index.closed
         {
             return Err(Refusal::illegal_argument(format!(
@@ -254,7 +308,9 @@ pub fn set_closed(
         ("shards_acknowledged".to_owned(), Json::Bool(true)),
     ];
     if closed {
-        let each = names.into_iter().map(|name| (name, Json::object([("closed", Json::Bool(true))])));
+        let each = names
+            .into_iter()
+            .map(|name| (name, Json::object([("closed", Json::Bool(true))])));
         body.push(("indices".to_owned(), Json::Object(each.collect())));
     }
     Ok(Answer::ok(Json::Object(body)))

@@ -11,7 +11,9 @@ mod filter_path;
 mod indices;
 mod params;
 mod queries;
+mod scroll;
 mod search;
+mod source_filter;
 mod templates;
 
 use super::engine::{Indexer, Refusal};
@@ -66,7 +68,12 @@ struct Answer {
 
 impl Answer {
     fn new(status: u16, body: Json) -> Answer {
-        Answer { status, body, wait_ms: 0, written: Written::default() }
+        Answer {
+            status,
+            body,
+            wait_ms: 0,
+            written: Written::default(),
+        }
     }
 
     fn ok(body: Json) -> Answer {
@@ -82,7 +89,11 @@ type Answered = Result<Answer, Refusal>;
 
 /// A request a real server answers and this model does not: 501, with its name.
 fn not_modelled(what: &str) -> Refusal {
-    Refusal::new(501, "not_modelled_exception", format!("this stand-in does not model {what}"))
+    Refusal::new(
+        501,
+        "not_modelled_exception",
+        format!("this stand-in does not model {what}"),
+    )
 }
 
 /// A body that is not JSON.
@@ -97,20 +108,39 @@ fn body_object(request: &Request<'_>) -> Result<Option<Json>, Refusal> {
     }
     match json::parse(request.body) {
         Ok(body @ Json::Object(_)) => Ok(Some(body)),
-        Ok(_) => Err(Refusal::new(400, "parsing_exception", "Expected [START_OBJECT]")),
+        Ok(_) => Err(Refusal::new(
+            400,
+            "parsing_exception",
+            "Expected [START_OBJECT]",
+        )),
         Err(error) => Err(bad_json(&error)),
     }
 }
 
 /// The body as an object that must be there.
 fn body_required(request: &Request<'_>) -> Result<Json, Refusal> {
-    body_object(request)?.ok_or_else(|| Refusal::new(400, "parse_exception", "request body is required"))
+    body_object(request)?
+        .ok_or_else(|| Refusal::new(400, "parse_exception", "request body is required"))
 }
+
+/// Asked for each operation of a bulk request, by index and id, before it is done: a refusal stands in its place, and
+/// it is not done. This is how a caller plays a full write queue or a missing shard for a part of a request.
+pub type Intercept<'a> = &'a mut dyn FnMut(&str, &str) -> Option<Refusal>;
 
 /// Answers one request. `now_ms` is the time since 1970; it must not run backwards.
 pub fn handle(indexer: &mut Indexer, now_ms: u64, request: &Request<'_>) -> Response {
+    handle_with(indexer, now_ms, request, &mut |_, _| None)
+}
+
+/// As [`handle`], with single operations of a bulk request refused by the caller.
+pub fn handle_with(
+    indexer: &mut Indexer,
+    now_ms: u64,
+    request: &Request<'_>,
+    intercept: Intercept<'_>,
+) -> Response {
     let params = Params::parse(request.query);
-    let answer = route(indexer, now_ms, request, &params).and_then(|answer| {
+    let answer = route(indexer, now_ms, request, &params, intercept).and_then(|answer| {
         params.all_known(request)?;
         Ok(answer)
     });
@@ -184,22 +214,68 @@ fn indent(value: Json, depth: usize, out: &mut Vec<u8>) {
 
 /// Endpoints of a real server that are not modelled, by the path's part that names them.
 const NOT_MODELLED: &[&str] = &[
-    "_alias", "_aliases", "_analyze", "_cache", "_cat", "_cluster", "_component_template", "_data_stream",
-    "_delete_by_query", "_explain", "_field_caps", "_flush", "_forcemerge", "_ingest", "_mget", "_msearch", "_nodes",
-    "_pit", "_plugins", "_rank_eval", "_recovery", "_reindex", "_render", "_rollover", "_scripts", "_security",
-    "_segments", "_shard_stores", "_shrink", "_snapshot", "_split", "_stats", "_tasks", "_template", "_termvectors",
-    "_update", "_update_by_query", "_validate",
+    "_alias",
+    "_aliases",
+    "_analyze",
+    "_cache",
+    "_cat",
+    "_cluster",
+    "_component_template",
+    "_data_stream",
+    "_delete_by_query",
+    "_explain",
+    "_field_caps",
+    "_flush",
+    "_forcemerge",
+    "_ingest",
+    "_mget",
+    "_msearch",
+    "_nodes",
+    "_pit",
+    "_plugins",
+    "_rank_eval",
+    "_recovery",
+    "_reindex",
+    "_render",
+    "_rollover",
+    "_scripts",
+    "_security",
+    "_segments",
+    "_shard_stores",
+    "_shrink",
+    "_snapshot",
+    "_split",
+    "_stats",
+    "_tasks",
+    "_template",
+    "_termvectors",
+    "_update",
+    "_update_by_query",
+    "_validate",
 ];
 
-fn route(indexer: &mut Indexer, now_ms: u64, request: &Request<'_>, params: &Params) -> Answered {
-    let parts: Vec<String> =
-        request.path.split('/').filter(|part| !part.is_empty()).map(params::percent_decode).collect();
+#[expect(clippy::too_many_lines, reason = "one arm per route: a table")]
+fn route(
+    indexer: &mut Indexer,
+    now_ms: u64,
+    request: &Request<'_>,
+    params: &Params,
+    intercept: Intercept<'_>,
+) -> Answered {
+    let parts: Vec<String> = request
+        .path
+        .split('/')
+        .filter(|part| !part.is_empty())
+        .map(params::percent_decode)
+        .collect();
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let method = request.method;
     let allowed: &[&str] = match parts.as_slice() {
         [] => &["GET", "HEAD"],
         ["_bulk"] | [_, "_bulk"] => &["POST", "PUT"],
-        ["_search" | "_count"] | [_, "_search" | "_count"] if parts != ["_search", "scroll"] => &["GET", "POST"],
+        ["_search" | "_count"] | [_, "_search" | "_count"] if parts != ["_search", "scroll"] => {
+            &["GET", "POST"]
+        }
         ["_search", "scroll"] => &["DELETE", "GET", "POST"],
         ["_refresh"] | [_, "_refresh"] => &["GET", "POST"],
         [_, "_close" | "_open"] => &["POST"],
@@ -215,50 +291,81 @@ fn route(indexer: &mut Indexer, now_ms: u64, request: &Request<'_>, params: &Par
             request.path,
             allowed.join(", ")
         );
-        return Ok(Answer::new(405, Json::object([("error", Json::text(reason)), ("status", Json::int(405))])));
+        return Ok(Answer::new(
+            405,
+            Json::object([("error", Json::text(reason)), ("status", Json::int(405))]),
+        ));
     }
     match (method, parts.as_slice()) {
         (_, []) => Ok(cluster::root(indexer)),
         ("GET", ["_cluster", "health"]) => cluster::health(indexer, params, None),
-        ("GET", ["_cluster", "health", expression]) => cluster::health(indexer, params, Some(expression)),
+        ("GET", ["_cluster", "health", expression]) => {
+            cluster::health(indexer, params, Some(expression))
+        }
         ("GET" | "PUT", ["_cluster", "settings"]) => cluster::settings(indexer, params, request),
         ("GET", ["_cat", "indices"]) => cluster::cat_indices(indexer, params, "*"),
-        ("GET", ["_cat", "indices", expression]) => cluster::cat_indices(indexer, params, expression),
+        ("GET", ["_cat", "indices", expression]) => {
+            cluster::cat_indices(indexer, params, expression)
+        }
         ("GET", ["_nodes", "http"]) => Ok(cluster::nodes_http(indexer)),
-        (_, ["_bulk"]) => bulk::bulk(indexer, now_ms, request, params, None),
-        (_, [index, "_bulk"]) => bulk::bulk(indexer, now_ms, request, params, Some(index)),
-        ("POST" | "GET", ["_search", "scroll"]) => search::next_page(indexer, now_ms, request),
-        ("DELETE", ["_search", "scroll"]) => search::close_scrolls(indexer, request),
-        ("DELETE", ["_search", "scroll", "_all"]) => Ok(search::close_all_scrolls(indexer)),
+        (_, ["_bulk"]) => bulk::bulk(indexer, now_ms, request, params, None, intercept),
+        (_, [index, "_bulk"]) => {
+            bulk::bulk(indexer, now_ms, request, params, Some(index), intercept)
+        }
+        ("POST" | "GET", ["_search", "scroll"]) => scroll::next_page(indexer, now_ms, request),
+        ("DELETE", ["_search", "scroll"]) => scroll::close_scrolls(indexer, request),
+        ("DELETE", ["_search", "scroll", "_all"]) => Ok(scroll::close_all_scrolls(indexer)),
         (_, ["_search"]) => search::search(indexer, now_ms, request, params, "_all"),
-        (_, [expression, "_search"]) => search::search(indexer, now_ms, request, params, expression),
+        (_, [expression, "_search"]) => {
+            search::search(indexer, now_ms, request, params, expression)
+        }
         (_, ["_count"]) => search::count(indexer, now_ms, request, params, "_all"),
         (_, [expression, "_count"]) => search::count(indexer, now_ms, request, params, expression),
         (_, ["_refresh"]) => indices::refresh(indexer, now_ms, params, "_all"),
         (_, [expression, "_refresh"]) => indices::refresh(indexer, now_ms, params, expression),
-        ("POST", ["_index_template", "_simulate_index", name]) => templates::simulate(indexer, name),
+        ("POST", ["_index_template", "_simulate_index", name]) => {
+            templates::simulate(indexer, name)
+        }
         ("GET" | "HEAD", ["_index_template"]) => templates::get(indexer, "*"),
         ("GET" | "HEAD", ["_index_template", name]) => templates::get(indexer, name),
-        ("PUT" | "POST", ["_index_template", name]) => templates::put(indexer, request, params, name),
+        ("PUT" | "POST", ["_index_template", name]) => {
+            templates::put(indexer, request, params, name)
+        }
         ("DELETE", ["_index_template", name]) => templates::delete(indexer, name),
         (_, [index, "_doc", id] | [index, "_create", id] | [index, "_source", id]) => {
             documents::document(indexer, now_ms, request, params, index, parts[1], id)
         }
         ("POST", [index, "_doc"]) => documents::store_new(indexer, now_ms, request, params, index),
-        ("POST", [expression, "_close"]) => indices::set_closed(indexer, now_ms, params, expression, true),
-        ("POST", [expression, "_open"]) => indices::set_closed(indexer, now_ms, params, expression, false),
-        ("GET" | "HEAD", [expression, "_mapping" | "_mappings"]) => indices::mapping(indexer, expression),
-        ("PUT" | "POST", [expression, "_mapping" | "_mappings"]) => indices::put_mapping(indexer, request, expression),
+        ("POST", [expression, "_close"]) => {
+            indices::set_closed(indexer, now_ms, params, expression, true)
+        }
+        ("POST", [expression, "_open"]) => {
+            indices::set_closed(indexer, now_ms, params, expression, false)
+        }
+        ("GET" | "HEAD", [expression, "_mapping" | "_mappings"]) => {
+            indices::mapping(indexer, expression)
+        }
+        ("PUT" | "POST", [expression, "_mapping" | "_mappings"]) => {
+            indices::put_mapping(indexer, request, expression)
+        }
         ("GET" | "HEAD", [expression, "_settings"]) => indices::settings(indexer, expression),
         ("PUT", [expression, "_settings"]) => indices::put_settings(indexer, request, expression),
-        (_, [name]) if !name.starts_with('_') => indices::index(indexer, now_ms, request, params, name),
+        (_, [name]) if !name.starts_with('_') => {
+            indices::index(indexer, now_ms, request, params, name)
+        }
         ("GET", [name]) if !NOT_MODELLED.contains(name) => Err(indices::invalid_name(name)),
         _ if parts.iter().any(|part| NOT_MODELLED.contains(part)) => {
             Err(not_modelled(&format!("[{method} {}]", request.path)))
         }
         _ => {
-            let reason = format!("no handler found for uri [{}] and method [{method}]", request.path);
-            Ok(Answer::new(400, Json::object([("error", Json::text(reason))])))
+            let reason = format!(
+                "no handler found for uri [{}] and method [{method}]",
+                request.path
+            );
+            Ok(Answer::new(
+                400,
+                Json::object([("error", Json::text(reason))]),
+            ))
         }
     }
 }

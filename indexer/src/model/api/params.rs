@@ -17,7 +17,8 @@ pub fn percent_decode(text: &str) -> String {
     let mut rest = text.as_bytes();
     while let Some((&first, after)) = rest.split_first() {
         let code = if first == b'%' { after.get(..2) } else { None };
-        let byte = code.and_then(|code| u8::from_str_radix(std::str::from_utf8(code).ok()?, 16).ok());
+        let byte =
+            code.and_then(|code| u8::from_str_radix(std::str::from_utf8(code).ok()?, 16).ok());
         match byte {
             Some(byte) => {
                 bytes.push(byte);
@@ -35,17 +36,29 @@ pub fn percent_decode(text: &str) -> String {
 impl Params {
     /// Reads what follows the `?`.
     pub fn parse(query: &str) -> Params {
-        let pairs = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (percent_decode(&name.replace('+', " ")), percent_decode(&value.replace('+', " ")))
-        });
+        let pairs = query
+            .split('&')
+            .filter(|pair| !pair.is_empty())
+            .map(|pair| {
+                let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+                (
+                    percent_decode(&name.replace('+', " ")),
+                    percent_decode(&value.replace('+', " ")),
+                )
+            });
         let known = ["filter_path", "pretty", "human", "error_trace"].into();
-        Params { given: pairs.collect(), known: RefCell::new(known) }
+        Params {
+            given: pairs.collect(),
+            known: RefCell::new(known),
+        }
     }
 
     /// The value of a parameter, without noting that it is known.
     pub fn peek(&self, name: &str) -> Option<&str> {
-        self.given.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str())
+        self.given
+            .iter()
+            .find(|(given, _)| given == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// The value of a parameter.
@@ -82,7 +95,9 @@ impl Params {
         self.get(name)
             .map(|text| {
                 text.parse().map_err(|_| {
-                    Refusal::illegal_argument(format!("Failed to parse int parameter [{name}] with value [{text}]"))
+                    Refusal::illegal_argument(format!(
+                        "Failed to parse int parameter [{name}] with value [{text}]"
+                    ))
                 })
             })
             .transpose()
@@ -93,7 +108,9 @@ impl Params {
     /// # Errors
     /// 400 when it is none.
     pub fn duration_ms(&self, name: &'static str) -> Result<Option<u64>, Refusal> {
-        self.get(name).map(|text| duration_ms(name, text)).transpose()
+        self.get(name)
+            .map(|text| duration_ms(name, text))
+            .transpose()
     }
 
     /// Refuses what no one looked at.
@@ -102,7 +119,11 @@ impl Params {
     /// 400 with the name of the parameter.
     pub fn all_known(&self, request: &Request<'_>) -> Result<(), Refusal> {
         let known = self.known.borrow();
-        match self.given.iter().find(|(name, _)| !known.contains(name.as_str())) {
+        match self
+            .given
+            .iter()
+            .find(|(name, _)| !known.contains(name.as_str()))
+        {
             Some((name, _)) => Err(Refusal::illegal_argument(format!(
                 "request [{}] contains unrecognized parameter: [{name}] (or one this stand-in does not model)",
                 request.path

@@ -1,114 +1,16 @@
-//! `_search`, `_count` and scrolls.
+//! `_search` and `_count`.
 
 use super::indices::{borrowed, resolve};
 use super::params::{Params, duration_ms};
+use super::scroll::{page_answer, scroll_id};
+use super::source_filter::SourceFilter;
 use super::{Answer, Answered, Request, body_object, not_modelled, queries};
-use crate::model::engine::{Hit, Indexer, PAGE_MAX, Page, Refusal, Search, Shards, Sort, Source, shard_refusal};
-use crate::model::engine::refusal::Cause;
-use crate::model::json::{self, Json};
-use crate::model::query::{Query, wildcard};
+use crate::model::engine::{Hit, Indexer, PAGE_MAX, Refusal, Search, Shards, Sort, shard_refusal};
+use crate::model::json::Json;
+use crate::model::query::Query;
 
 /// Totals beyond this are not counted exactly, unless asked for.
 const TOTAL_COUNTED_MAX: usize = 10_000;
-
-const SCROLL_PREFIX: &str = "stand-in-scroll-";
-
-/// Which members of a source are shown.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SourceFilter {
-    nothing: bool,
-    includes: Vec<String>,
-    excludes: Vec<String>,
-}
-
-fn texts(value: &Json) -> Vec<String> {
-    match value {
-        Json::Array(elements) => elements.iter().filter_map(Json::scalar_text).collect(),
-        other => other.scalar_text().into_iter().collect(),
-    }
-}
-
-impl SourceFilter {
-    /// `_source`, `_source_includes` and `_source_excludes` of the query string.
-    pub fn of_params(params: &Params) -> Result<SourceFilter, Refusal> {
-        let list = |text: Option<&str>| -> Vec<String> {
-            text.map(|text| text.split(',').map(str::to_owned).collect()).unwrap_or_default()
-        };
-        let mut filter = SourceFilter {
-            nothing: false,
-            includes: list(params.get("_source_includes")),
-            excludes: list(params.get("_source_excludes")),
-        };
-        match params.get("_source") {
-            None | Some("true" | "") => {}
-            Some("false") => filter.nothing = true,
-            Some(paths) => filter.includes.extend(list(Some(paths))),
-        }
-        Ok(filter)
-    }
-
-    /// `_source` of a body.
-    fn of_body(value: &Json) -> Result<SourceFilter, Refusal> {
-        let mut filter = SourceFilter::default();
-        match value {
-            Json::Bool(shown) => filter.nothing = !shown,
-            Json::Object(members) => {
-                for (name, value) in members {
-                    match name.as_str() {
-                        "include" | "includes" => filter.includes = texts(value),
-                        "exclude" | "excludes" => filter.excludes = texts(value),
-                        other => {
-                            return Err(Refusal::new(
-                                400,
-                                "parsing_exception",
-                                format!("Unknown key for a START_OBJECT in [_source]: [{other}]."),
-                            ));
-                        }
-                    }
-                }
-            }
-            other => filter.includes = texts(other),
-        }
-        Ok(filter)
-    }
-
-    /// The source as it is shown: byte for byte when nothing is filtered.
-    pub fn apply(&self, source: &Source) -> Option<Json> {
-        if self.nothing {
-            return None;
-        }
-        if self.includes.is_empty() && self.excludes.is_empty() {
-            return Some(Json::Raw(source.clone()));
-        }
-        let parsed = json::parse(source).ok()?;
-        Some(self.filtered("", parsed, self.includes.is_empty()).unwrap_or_else(|| Json::Object(Vec::new())))
-    }
-
-    fn filtered(&self, path: &str, value: Json, included: bool) -> Option<Json> {
-        let included = included || self.includes.iter().any(|pattern| wildcard(pattern, path));
-        if !path.is_empty() && self.excludes.iter().any(|pattern| wildcard(pattern, path)) {
-            return None;
-        }
-        match value {
-            Json::Object(members) => {
-                let kept: Vec<_> = members
-                    .into_iter()
-                    .filter_map(|(name, member)| {
-                        let below = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                        Some((name, self.filtered(&below, member, included)?))
-                    })
-                    .collect();
-                (included || !kept.is_empty()).then_some(Json::Object(kept))
-            }
-            Json::Array(elements) => {
-                let kept: Vec<_> =
-                    elements.into_iter().filter_map(|element| self.filtered(path, element, included)).collect();
-                (included || !kept.is_empty()).then_some(Json::Array(kept))
-            }
-            scalar => included.then_some(scalar),
-        }
-    }
-}
 
 struct Asked {
     search: Search,
@@ -125,14 +27,24 @@ fn parsing(reason: impl Into<String>) -> Refusal {
 }
 
 fn number(name: &str, value: &Json) -> Result<usize, Refusal> {
-    value.as_int().and_then(|number| usize::try_from(number).ok()).ok_or_else(|| {
-        Refusal::illegal_argument(format!("[{name}] parameter cannot be negative or something else than a number"))
-    })
+    value
+        .as_int()
+        .and_then(|number| usize::try_from(number).ok())
+        .ok_or_else(|| {
+            Refusal::illegal_argument(format!(
+                "[{name}] parameter cannot be negative or something else than a number"
+            ))
+        })
 }
 
 fn asked(request: &Request<'_>, params: &Params) -> Result<Asked, Refusal> {
     let mut asked = Asked {
-        search: Search { query: Query::All, sort: Vec::new(), after: None, allow_partial: true },
+        search: Search {
+            query: Query::All,
+            sort: Vec::new(),
+            after: None,
+            allow_partial: true,
+        },
         size: 10,
         from: 0,
         filter: SourceFilter::of_params(params)?,
@@ -141,14 +53,19 @@ fn asked(request: &Request<'_>, params: &Params) -> Result<Asked, Refusal> {
         exact_total: params.get("track_total_hits") == Some("true"),
     };
     asked.search.allow_partial = params.flag("allow_partial_search_results", true)?;
-    for (name, value) in body_object(request)?.as_ref().and_then(Json::members).unwrap_or_default() {
+    for (name, value) in body_object(request)?
+        .as_ref()
+        .and_then(Json::members)
+        .unwrap_or_default()
+    {
         match name.as_str() {
             "query" => asked.search.query = queries::parse(value)?,
             "size" => asked.size = number(name, value)?,
             "from" => asked.from = number(name, value)?,
             "sort" => asked.search.sort = sort(value)?,
             "search_after" => {
-                asked.search.after = Some(value.elements().map(<[Json]>::to_vec).unwrap_or_default());
+                asked.search.after =
+                    Some(value.elements().map(<[Json]>::to_vec).unwrap_or_default());
             }
             "_source" => asked.filter = SourceFilter::of_body(value)?,
             "version" => asked.version = value.as_bool().unwrap_or(false),
@@ -157,10 +74,12 @@ fn asked(request: &Request<'_>, params: &Params) -> Result<Asked, Refusal> {
                 Some(exact) => asked.exact_total = exact,
                 None => return Err(not_modelled("track_total_hits with a number")),
             },
-            "timeout" | "track_scores" | "stored_fields" if name == "timeout" || value.as_bool() == Some(false) => {}
-            "aggs" | "aggregations" | "collapse" | "docvalue_fields" | "explain" | "ext" | "fields" | "highlight"
-            | "indices_boost" | "min_score" | "pit" | "post_filter" | "profile" | "rescore" | "script_fields"
-            | "slice" | "stored_fields" | "suggest" | "terminate_after" | "track_scores" => {
+            "timeout" | "track_scores" | "stored_fields"
+                if name == "timeout" || value.as_bool() == Some(false) => {}
+            "aggs" | "aggregations" | "collapse" | "docvalue_fields" | "explain" | "ext"
+            | "fields" | "highlight" | "indices_boost" | "min_score" | "pit" | "post_filter"
+            | "profile" | "rescore" | "script_fields" | "slice" | "stored_fields" | "suggest"
+            | "terminate_after" | "track_scores" => {
                 return Err(not_modelled(&format!("[{name}] in a search")));
             }
             other => return Err(parsing(format!("Unknown key for a value in [{other}]."))),
@@ -184,7 +103,12 @@ fn asked(request: &Request<'_>, params: &Params) -> Result<Asked, Refusal> {
             })
             .collect::<Result<_, _>>()?;
     }
-    if asked.search.after.as_ref().is_some_and(|after| after.len() != asked.search.sort.len()) {
+    if asked
+        .search
+        .after
+        .as_ref()
+        .is_some_and(|after| after.len() != asked.search.sort.len())
+    {
         return Err(Refusal::illegal_argument(format!(
             "search_after has {} value(s) but sort has {}.",
             asked.search.after.as_ref().map_or(0, Vec::len),
@@ -215,7 +139,11 @@ fn sort(value: &Json) -> Result<Vec<Sort>, Refusal> {
                     ("order", Some(order)) => descending = order == "desc",
                     ("missing", Some("_first")) => missing_first = true,
                     ("missing", Some("_last")) | ("unmapped_type", _) => {}
-                    _ => return Err(not_modelled(&format!("the sort option [{name}] with this value"))),
+                    _ => {
+                        return Err(not_modelled(&format!(
+                            "the sort option [{name}] with this value"
+                        )));
+                    }
                 }
             }
             sort.push(sort_key(field, descending, missing_first)?);
@@ -229,7 +157,11 @@ fn sort_key(field: &str, descending: bool, missing_first: bool) -> Result<Sort, 
         "_doc" => Ok(Sort::Written),
         "_id" => Ok(Sort::Id { descending }),
         "_score" => Err(not_modelled("scores: sorting by _score")),
-        _ => Ok(Sort::Field { field: field.to_owned(), descending, missing_first }),
+        _ => Ok(Sort::Field {
+            field: field.to_owned(),
+            descending,
+            missing_first,
+        }),
     }
 }
 
@@ -242,7 +174,8 @@ fn shards(shards: Shards) -> Json {
     ])
 }
 
-fn hit(hit: &Hit, asked: &Shown) -> Json {
+/// One hit.
+pub fn hit(hit: &Hit, asked: &Shown) -> Json {
     let document = &hit.document;
     let mut members = vec![
         ("_index".to_owned(), Json::text(&*hit.index)),
@@ -267,19 +200,37 @@ fn hit(hit: &Hit, asked: &Shown) -> Json {
 
 /// Scores are not modelled: every hit of an unsorted search has 1.0.
 fn score(scored: bool) -> Json {
-    if scored { Json::Number("1.0".to_owned()) } else { Json::Null }
+    if scored {
+        Json::Number("1.0".to_owned())
+    } else {
+        Json::Null
+    }
 }
 
 /// How hits are shown, kept with a scroll by its id.
-struct Shown {
-    filter: SourceFilter,
-    version: bool,
-    seq_no: bool,
+pub struct Shown {
+    /// What of the source.
+    pub filter: SourceFilter,
+    /// With `_version`.
+    pub version: bool,
+    /// With `_seq_no` and `_primary_term`.
+    pub seq_no: bool,
 }
 
-fn answer(scroll: Option<String>, found: Shards, total: usize, exact: bool, hits: Vec<Json>, scored: bool) -> Answer {
-    let (value, relation) =
-        if exact || total <= TOTAL_COUNTED_MAX { (total, "eq") } else { (TOTAL_COUNTED_MAX, "gte") };
+/// The answer of a search.
+pub fn answer(
+    scroll: Option<String>,
+    found: Shards,
+    total: usize,
+    exact: bool,
+    hits: Vec<Json>,
+    scored: bool,
+) -> Answer {
+    let (value, relation) = if exact || total <= TOTAL_COUNTED_MAX {
+        (total, "eq")
+    } else {
+        (TOTAL_COUNTED_MAX, "gte")
+    };
     let max_score = match (scored, found.total, hits.is_empty()) {
         (true, 0, _) => Json::Number("0.0".to_owned()),
         (true, _, false) => score(true),
@@ -296,7 +247,13 @@ fn answer(scroll: Option<String>, found: Shards, total: usize, exact: bool, hits
         (
             "hits".to_owned(),
             Json::object([
-                ("total", Json::object([("value", Json::count(value)), ("relation", Json::text(relation))])),
+                (
+                    "total",
+                    Json::object([
+                        ("value", Json::count(value)),
+                        ("relation", Json::text(relation)),
+                    ]),
+                ),
                 ("max_score", max_score),
                 ("hits", Json::Array(hits)),
             ]),
@@ -324,110 +281,64 @@ pub fn search(
     expression: &str,
 ) -> Answered {
     let asked = asked(request, params)?;
-    let scroll = params.get("scroll").map(|text| duration_ms("scroll", text)).transpose()?;
+    let scroll = params
+        .get("scroll")
+        .map(|text| duration_ms("scroll", text))
+        .transpose()?;
     let names = names(indexer, params, expression)?;
     params.all_known(request)?;
-    let shown = Shown { filter: asked.filter, version: asked.version, seq_no: asked.seq_no };
+    let shown = Shown {
+        filter: asked.filter,
+        version: asked.version,
+        seq_no: asked.seq_no,
+    };
     let scored = asked.search.sort.is_empty();
     if let Some(keep_alive_ms) = scroll {
         if asked.from > 0 {
-            return Err(Refusal::validation("using [from] is not allowed in a scroll context"));
+            return Err(Refusal::validation(
+                "using [from] is not allowed in a scroll context",
+            ));
         }
         if asked.size == 0 {
-            return Err(Refusal::validation("[size] cannot be [0] in a scroll context"));
+            return Err(Refusal::validation(
+                "[size] cannot be [0] in a scroll context",
+            ));
         }
-        let page = indexer.open_scroll(&borrowed(&names), &asked.search, asked.size, keep_alive_ms, now_ms)?;
+        let page = indexer.open_scroll(
+            &borrowed(&names),
+            &asked.search,
+            asked.size,
+            keep_alive_ms,
+            now_ms,
+        )?;
         let id = scroll_id(page.scroll, &shown, scored);
         return Ok(page_answer(id, &page, &shown, scored));
     }
     if asked.from.saturating_add(asked.size) > PAGE_MAX && !names.is_empty() {
         return Err(shard_refusal(
             &names[0],
-            &format!("Result window is too large, from + size must be less than or equal to: [{PAGE_MAX}] but was [{}]. See the scroll api for a more efficient way to request large data sets. This limit can be set by changing the [index.max_result_window] index level setting.", asked.from.saturating_add(asked.size)),
+            &format!(
+                "Result window is too large, from + size must be less than or equal to: [{PAGE_MAX}] but was [{}]. See the scroll api for a more efficient way to request large data sets. This limit can be set by changing the [index.max_result_window] index level setting.",
+                asked.from.saturating_add(asked.size)
+            ),
         ));
     }
     let found = indexer.search(&borrowed(&names), &asked.search, now_ms)?;
-    let hits = found.hits.iter().skip(asked.from).take(asked.size).map(|found| hit(found, &shown)).collect();
-    Ok(answer(None, found.shards, found.total, asked.exact_total, hits, scored))
-}
-
-fn page_answer(id: String, page: &Page, shown: &Shown, scored: bool) -> Answer {
-    let hits = page.hits.iter().map(|found| hit(found, shown)).collect();
-    answer(Some(id), page.shards, page.total, true, hits, scored)
-}
-
-/// The id of a scroll carries how its hits are shown, so that the engine need not know.
-fn scroll_id(scroll: u64, shown: &Shown, scored: bool) -> String {
-    let flags = u8::from(shown.version) | u8::from(shown.seq_no) << 1 | u8::from(scored) << 2 | u8::from(shown.filter.nothing) << 3;
-    let hex = |paths: &[String]| -> String {
-        paths.join(",").bytes().map(|byte| format!("{byte:02x}")).collect()
-    };
-    format!("{SCROLL_PREFIX}{scroll}-{flags}-{}-{}", hex(&shown.filter.includes), hex(&shown.filter.excludes))
-}
-
-fn read_scroll_id(id: &str) -> Option<(u64, Shown, bool)> {
-    let mut parts = id.strip_prefix(SCROLL_PREFIX)?.split('-');
-    let scroll = parts.next()?.parse().ok()?;
-    let flags: u8 = parts.next()?.parse().ok()?;
-    let mut paths = || -> Option<Vec<String>> {
-        let hex = parts.next()?;
-        let bytes: Option<Vec<u8>> =
-            (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok()).collect();
-        let text = String::from_utf8(bytes?).ok()?;
-        Some(text.split(',').filter(|path| !path.is_empty()).map(str::to_owned).collect())
-    };
-    let filter = SourceFilter { includes: paths()?, excludes: paths()?, nothing: flags & 8 != 0 };
-    Some((scroll, Shown { filter, version: flags & 1 != 0, seq_no: flags & 2 != 0 }, flags & 4 != 0))
-}
-
-fn parsed_scroll_id(id: &str) -> Result<(u64, Shown, bool), Refusal> {
-    read_scroll_id(id).ok_or_else(|| {
-        Refusal::illegal_argument("Cannot parse scroll id")
-            .because(Cause::new("e_o_f_exception", "this stand-in gave no such scroll id"))
-    })
-}
-
-/// `POST _search/scroll`
-pub fn next_page(indexer: &mut Indexer, now_ms: u64, request: &Request<'_>) -> Answered {
-    let body = super::body_required(request)?;
-    let mut keep_alive_ms = 0;
-    let mut id = None;
-    for (name, value) in body.members().unwrap_or_default() {
-        match (name.as_str(), value.as_str()) {
-            ("scroll", Some(text)) => keep_alive_ms = duration_ms("scroll", text)?,
-            ("scroll_id", Some(text)) => id = Some(text),
-            _ => return Err(Refusal::illegal_argument(format!("Unknown parameter [{name}] in request body"))),
-        }
-    }
-    let id = id.ok_or_else(|| Refusal::validation("scrollId is missing"))?;
-    let (scroll, shown, scored) = parsed_scroll_id(id)?;
-    let page = indexer.next_page(scroll, keep_alive_ms, now_ms)?;
-    Ok(page_answer(id.to_owned(), &page, &shown, scored))
-}
-
-/// `DELETE _search/scroll`; without ids, all of them.
-pub fn close_scrolls(indexer: &mut Indexer, request: &Request<'_>) -> Answered {
-    let Some(body) = body_object(request)? else { return Ok(close_all_scrolls(indexer)) };
-    let ids = body.get("scroll_id").map(texts).unwrap_or_default();
-    if ids == ["_all"] {
-        return Ok(close_all_scrolls(indexer));
-    }
-    if ids.is_empty() {
-        return Err(Refusal::validation("no scroll ids specified"));
-    }
-    let scrolls = ids.iter().map(|id| Ok(parsed_scroll_id(id)?.0)).collect::<Result<Vec<u64>, Refusal>>()?;
-    let freed = scrolls.into_iter().filter(|scroll| indexer.close_scroll(*scroll)).count();
-    Ok(closed(freed, if freed == 0 { 404 } else { 200 }))
-}
-
-/// `DELETE _search/scroll/_all`
-pub fn close_all_scrolls(indexer: &mut Indexer) -> Answer {
-    let freed = indexer.close_all_scrolls();
-    closed(freed, 200)
-}
-
-fn closed(freed: usize, status: u16) -> Answer {
-    Answer::new(status, Json::object([("succeeded", Json::Bool(true)), ("num_freed", Json::count(freed))]))
+    let hits = found
+        .hits
+        .iter()
+        .skip(asked.from)
+        .take(asked.size)
+        .map(|found| hit(found, &shown))
+        .collect();
+    Ok(answer(
+        None,
+        found.shards,
+        found.total,
+        asked.exact_total,
+        hits,
+        scored,
+    ))
 }
 
 /// `_count`
@@ -438,8 +349,17 @@ pub fn count(
     params: &Params,
     expression: &str,
 ) -> Answered {
-    let mut search = Search { query: Query::All, sort: Vec::new(), after: None, allow_partial: true };
-    for (name, value) in body_object(request)?.as_ref().and_then(Json::members).unwrap_or_default() {
+    let mut search = Search {
+        query: Query::All,
+        sort: Vec::new(),
+        after: None,
+        allow_partial: true,
+    };
+    for (name, value) in body_object(request)?
+        .as_ref()
+        .and_then(Json::members)
+        .unwrap_or_default()
+    {
         if name != "query" {
             return Err(parsing(format!("request does not support [{name}]")));
         }
@@ -450,5 +370,8 @@ pub fn count(
     }
     let names = names(indexer, params, expression)?;
     let found = indexer.search(&borrowed(&names), &search, now_ms)?;
-    Ok(Answer::ok(Json::object([("count", Json::count(found.total)), ("_shards", shards(found.shards))])))
+    Ok(Answer::ok(Json::object([
+        ("count", Json::count(found.total)),
+        ("_shards", shards(found.shards)),
+    ])))
 }

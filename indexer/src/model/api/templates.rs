@@ -21,7 +21,10 @@ pub fn get(indexer: &Indexer, expression: &str) -> Answered {
             format!("index template matching [{expression}] not found"),
         ));
     }
-    Ok(Answer::ok(Json::object([("index_templates", Json::Array(shown))])))
+    Ok(Answer::ok(Json::object([(
+        "index_templates",
+        Json::Array(shown),
+    )])))
 }
 
 /// `PUT`
@@ -31,7 +34,9 @@ pub fn put(indexer: &mut Indexer, request: &Request<'_>, params: &Params, name: 
     params.accept("cause");
     params.all_known(request)?;
     if create && indexer.templates().contains_key(name) {
-        return Err(Refusal::illegal_argument(format!("index template [{name}] already exists")));
+        return Err(Refusal::illegal_argument(format!(
+            "index template [{name}] already exists"
+        )));
     }
     indexer.put_template(name, Template::parse(name, &body_required(request)?)?)?;
     Ok(Answer::acknowledged())
@@ -39,7 +44,12 @@ pub fn put(indexer: &mut Indexer, request: &Request<'_>, params: &Params, name: 
 
 /// `DELETE`
 pub fn delete(indexer: &mut Indexer, name: &str) -> Answered {
-    let found: Vec<String> = indexer.templates().keys().filter(|known| wildcard(name, known)).cloned().collect();
+    let found: Vec<String> = indexer
+        .templates()
+        .keys()
+        .filter(|known| wildcard(name, known))
+        .cloned()
+        .collect();
     if found.is_empty() && !name.contains('*') {
         return Err(Refusal::new(
             404,
@@ -59,7 +69,10 @@ pub fn simulate(indexer: &Indexer, index: &str) -> Answered {
         return Ok(Answer::ok(Json::Object(Vec::new())));
     };
     let mut body = vec![
-        ("settings".to_owned(), Json::object([("index", Json::Object(Vec::new()))])),
+        (
+            "settings".to_owned(),
+            Json::object([("index", Json::Object(Vec::new()))]),
+        ),
         ("mappings".to_owned(), Json::Object(Vec::new())),
     ];
     if let Json::Object(members) = template.body() {
@@ -72,11 +85,27 @@ pub fn simulate(indexer: &Indexer, index: &str) -> Answered {
     let overlapping = indexer
         .templates()
         .iter()
-        .filter(|(name, other)| *name != winner && other.patterns.iter().any(|pattern| wildcard(pattern, index)))
+        .filter(|(name, other)| {
+            *name != winner
+                && other
+                    .patterns
+                    .iter()
+                    .any(|pattern| wildcard(pattern, index))
+        })
         .map(|(name, other)| {
-            let patterns = other.patterns.iter().map(|pattern| Json::text(pattern.as_str())).collect();
-            Json::object([("name", Json::text(name.as_str())), ("index_patterns", Json::Array(patterns))])
+            let patterns = other
+                .patterns
+                .iter()
+                .map(|pattern| Json::text(pattern.as_str()))
+                .collect();
+            Json::object([
+                ("name", Json::text(name.as_str())),
+                ("index_patterns", Json::Array(patterns)),
+            ])
         })
         .collect();
-    Ok(Answer::ok(Json::object([("template", Json::Object(body)), ("overlapping", Json::Array(overlapping))])))
+    Ok(Answer::ok(Json::object([
+        ("template", Json::Object(body)),
+        ("overlapping", Json::Array(overlapping)),
+    ])))
 }

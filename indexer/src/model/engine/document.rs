@@ -43,7 +43,15 @@ impl Hash for Body {
 
 impl Document {
     pub(super) fn new(version: u64, seq_no: u64, primary_term: u64, source: Source) -> Document {
-        Document { version, seq_no, primary_term, body: Arc::new(Body { source, fields: OnceLock::new() }) }
+        Document {
+            version,
+            seq_no,
+            primary_term,
+            body: Arc::new(Body {
+                source,
+                fields: OnceLock::new(),
+            }),
+        }
     }
 
     /// The bytes, as sent.
@@ -53,6 +61,10 @@ impl Document {
 
     /// The scalars of the source by path; read at the first call and kept. A source that is not JSON has none.
     pub fn fields(&self) -> &Fields {
-        self.body.fields.get_or_init(|| json::parse(&self.body.source).map(|source| Fields::of(&source)).unwrap_or_default())
+        self.body.fields.get_or_init(|| {
+            json::parse(&self.body.source)
+                .map(|source| Fields::of(&source))
+                .unwrap_or_default()
+        })
     }
 }

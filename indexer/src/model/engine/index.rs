@@ -1,7 +1,9 @@
 //! One index: documents, tombstones, sequence numbers, and what a search sees.
 
 use super::refusal::{Cause, Refusal, kind};
-use super::{Applied, Condition, Document, ItemResult, Outcome, Release, Settings, Source, VersionType};
+use super::{
+    Applied, Condition, Document, ItemResult, Outcome, Release, Settings, Source, VersionType,
+};
 use crate::model::json::{self, Json, JsonErrorKind};
 use crate::model::mapping::Mapping;
 use std::collections::{BTreeMap, BTreeSet};
@@ -119,7 +121,10 @@ impl Index {
             Refusal::new(
                 503,
                 kind::UNAVAILABLE_SHARDS,
-                format!("[{}][0] primary shard is not active Timeout: [1m]", self.name),
+                format!(
+                    "[{}][0] primary shard is not active Timeout: [1m]",
+                    self.name
+                ),
             )
         })
     }
@@ -162,7 +167,13 @@ impl Index {
             Some(_) => Outcome::Deleted,
             None => Outcome::NotFound,
         };
-        self.tombstones.insert(key.clone(), Tombstone { version, deleted_at_ms: now_ms });
+        self.tombstones.insert(
+            key.clone(),
+            Tombstone {
+                version,
+                deleted_at_ms: now_ms,
+            },
+        );
         if outcome == Outcome::Deleted {
             self.unrefreshed.insert(key);
         }
@@ -175,14 +186,24 @@ impl Index {
             return Err(refusal);
         }
         if id.is_empty() {
-            return Err(Refusal::illegal_argument("if _id is specified it must not be empty"));
+            return Err(Refusal::illegal_argument(
+                "if _id is specified it must not be empty",
+            ));
         }
         super::check_id(id)?;
-        Ok(self.documents.get_key_value(id).map_or_else(|| id.into(), |(key, _)| key.clone()))
+        Ok(self
+            .documents
+            .get_key_value(id)
+            .map_or_else(|| id.into(), |(key, _)| key.clone()))
     }
 
     fn applied(&self, outcome: Outcome, version: u64, seq_no: u64) -> Applied {
-        Applied { outcome, version, seq_no, primary_term: self.primary_term }
+        Applied {
+            outcome,
+            version,
+            seq_no,
+            primary_term: self.primary_term,
+        }
     }
 
     fn take_seq_no(&mut self) -> u64 {
@@ -194,7 +215,9 @@ impl Index {
     /// The version the operation gives the document, or the conflict.
     fn next_version(&self, id: &str, condition: Condition, now_ms: u64) -> Result<u64, Refusal> {
         let document = self.documents.get(id);
-        let current = document.map(|document| document.version).or_else(|| self.tombstone(id, now_ms));
+        let current = document
+            .map(|document| document.version)
+            .or_else(|| self.tombstone(id, now_ms));
         match condition {
             Condition::None => Ok(current.map_or(1, |version| version + 1)),
             Condition::Absent => match document {
@@ -231,10 +254,14 @@ impl Index {
     }
 
     fn conflict(&self, id: &str, what: &str) -> Refusal {
-        Refusal::new(409, kind::VERSION_CONFLICT, format!("[{id}]: version conflict, {what}"))
-            .with("index", Json::text(&*self.name))
-            .with("shard", Json::text("0"))
-            .with("index_uuid", Json::text(self.uuid.as_str()))
+        Refusal::new(
+            409,
+            kind::VERSION_CONFLICT,
+            format!("[{id}]: version conflict, {what}"),
+        )
+        .with("index", Json::text(&*self.name))
+        .with("shard", Json::text("0"))
+        .with("index_uuid", Json::text(self.uuid.as_str()))
     }
 
     /// Makes every write so far visible to searches, and forgets tombstones that are too old to count.
@@ -251,7 +278,8 @@ impl Index {
             };
         }
         let kept_ms = self.settings.gc_deletes_ms;
-        self.tombstones.retain(|_, tombstone| now_ms.saturating_sub(tombstone.deleted_at_ms) <= kept_ms);
+        self.tombstones
+            .retain(|_, tombstone| now_ms.saturating_sub(tombstone.deleted_at_ms) <= kept_ms);
         true
     }
 
@@ -261,7 +289,9 @@ impl Index {
             None => default_interval_ms,
             Some(stated) => u64::try_from(stated).unwrap_or(u64::MAX),
         };
-        !self.closed && !self.unrefreshed.is_empty() && now_ms.saturating_sub(self.refreshed_at_ms) >= interval_ms
+        !self.closed
+            && !self.unrefreshed.is_empty()
+            && now_ms.saturating_sub(self.refreshed_at_ms) >= interval_ms
     }
 
     /// A restart of the node: everything is visible, the primary term grows, and after a flush no tombstone is
@@ -303,9 +333,14 @@ fn higher(current: u64, relation: &str, provided: u64) -> String {
 
 /// Reads a source that a mapping must check.
 fn read_source(source: &[u8], release: Release) -> Result<Json, Refusal> {
-    let failed = |cause| Err(Refusal::new(400, kind::MAPPER_PARSING, "failed to parse").because(cause));
+    let failed =
+        |cause| Err(Refusal::new(400, kind::MAPPER_PARSING, "failed to parse").because(cause));
     if source.is_empty() {
-        return Err(Refusal::new(400, kind::MAPPER_PARSING, "failed to parse, document is empty"));
+        return Err(Refusal::new(
+            400,
+            kind::MAPPER_PARSING,
+            "failed to parse, document is empty",
+        ));
     }
     match json::parse(source) {
         Ok(value @ Json::Object(_)) => Ok(value),

@@ -80,7 +80,10 @@ pub enum Condition {
 impl Condition {
     /// `version_type=external_gte`, the way every inventory document is written.
     pub fn external_gte(version: u64) -> Condition {
-        Condition::Version { version, kind: VersionType::ExternalGte }
+        Condition::Version {
+            version,
+            kind: VersionType::ExternalGte,
+        }
     }
 }
 
@@ -176,7 +179,13 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { seed: 0, auto_create: true, guess_mappings: false, release: Release::V3, content_length_max: 100 << 20 }
+        Options {
+            seed: 0,
+            auto_create: true,
+            guess_mappings: false,
+            release: Release::V3,
+            content_length_max: 100 << 20,
+        }
     }
 }
 
@@ -193,6 +202,7 @@ pub struct Indexer {
     scrolls: BTreeMap<u64, Scroll>,
     uuids_made: u64,
     scrolls_made: u64,
+    foreign_red: bool,
 }
 
 /// Whether an id is short enough for the server.
@@ -214,7 +224,11 @@ fn check_index_name(name: &str) -> Result<(), Refusal> {
     let fault = if name.chars().any(|character| FORBIDDEN.contains(character)) {
         "must not contain the following characters [ , \", *, \\, <, |, ,, >, /, ?]"
     } else if name.starts_with(['_', '-', '+']) {
-        if name.starts_with('_') { "must not start with '_'." } else { "must not start with '_', '-', or '+'" }
+        if name.starts_with('_') {
+            "must not start with '_'."
+        } else {
+            "must not start with '_', '-', or '+'"
+        }
     } else if name.is_empty() || name == "." || name == ".." {
         "must not be '.' or '..'"
     } else if name.contains(['#', ':']) {
@@ -226,9 +240,13 @@ fn check_index_name(name: &str) -> Result<(), Refusal> {
     } else {
         return Ok(());
     };
-    Err(Refusal::new(400, refusal::kind::INVALID_INDEX_NAME, format!("Invalid index name [{name}], {fault}"))
-        .with("index", Json::text(name))
-        .with("index_uuid", Json::text("_na_")))
+    Err(Refusal::new(
+        400,
+        refusal::kind::INVALID_INDEX_NAME,
+        format!("Invalid index name [{name}], {fault}"),
+    )
+    .with("index", Json::text(name))
+    .with("index_uuid", Json::text("_na_")))
 }
 
 impl Indexer {
@@ -241,6 +259,7 @@ impl Indexer {
             scrolls: BTreeMap::new(),
             uuids_made: 0,
             scrolls_made: 0,
+            foreign_red: false,
         }
     }
 
@@ -254,13 +273,28 @@ impl Indexer {
         self.options.auto_create = auto_create;
     }
 
+    /// Whether the cluster is red through an index that nobody here asked for.
+    pub fn foreign_red(&self) -> bool {
+        self.foreign_red
+    }
+
+    /// Turns the health red without touching the indices.
+    pub fn set_foreign_red(&mut self, red: bool) {
+        self.foreign_red = red;
+    }
+
     pub(crate) fn make_uuid(&mut self) -> String {
         self.uuids_made += 1;
         // A bijective mix, so that uuids of one Indexer never meet and do not look like a counter.
-        let mut mixed = (self.options.seed ^ 0x9e37_79b9_7f4a_7c15).wrapping_add(self.uuids_made << 17);
+        let mut mixed =
+            (self.options.seed ^ 0x9e37_79b9_7f4a_7c15).wrapping_add(self.uuids_made << 17);
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        format!("{:016x}{:06x}", mixed ^ (mixed >> 31), self.uuids_made & 0xff_ffff)
+        format!(
+            "{:016x}{:06x}",
+            mixed ^ (mixed >> 31),
+            self.uuids_made & 0xff_ffff
+        )
     }
 
     /// The index of this name.
@@ -312,7 +346,10 @@ impl Indexer {
         };
         let (uuid, history) = (self.make_uuid(), self.make_uuid());
         let index = Index::new(name, uuid, history, settings, mapping, now_ms);
-        Ok(self.indices.entry(name.to_owned()).or_insert(Arc::new(index)))
+        Ok(self
+            .indices
+            .entry(name.to_owned())
+            .or_insert(Arc::new(index)))
     }
 
     /// Creates the index a write names, out of its template if one fits.
@@ -352,16 +389,30 @@ impl Indexer {
     /// # Errors
     /// The [`Refusal`] of this operation. That of an id longer than [`ID_BYTES_MAX`] would have refused the whole
     /// request: who models requests uses [`Indexer::bulk`].
-    pub fn index(&mut self, index: &str, id: &str, condition: Condition, source: Source, now_ms: u64) -> ItemResult {
+    pub fn index(
+        &mut self,
+        index: &str,
+        id: &str,
+        condition: Condition,
+        source: Source,
+        now_ms: u64,
+    ) -> ItemResult {
         let release = self.options.release;
-        self.writable(index, now_ms)?.index(id, condition, source, now_ms, release)
+        self.writable(index, now_ms)?
+            .index(id, condition, source, now_ms, release)
     }
 
     /// Deletes a document. A missing index is created, when indices are created automatically.
     ///
     /// # Errors
     /// As for [`Indexer::index`].
-    pub fn delete(&mut self, index: &str, id: &str, condition: Condition, now_ms: u64) -> ItemResult {
+    pub fn delete(
+        &mut self,
+        index: &str,
+        id: &str,
+        condition: Condition,
+        now_ms: u64,
+    ) -> ItemResult {
         self.writable(index, now_ms)?.delete(id, condition, now_ms)
     }
 
@@ -370,19 +421,29 @@ impl Indexer {
     /// # Errors
     /// The request is refused as a whole, and nothing of it done, when one id is too long or one version greater
     /// than [`VERSION_MAX`].
-    pub fn bulk(&mut self, operations: &[Operation], now_ms: u64) -> Result<Vec<ItemResult>, Refusal> {
+    pub fn bulk(
+        &mut self,
+        operations: &[Operation],
+        now_ms: u64,
+    ) -> Result<Vec<ItemResult>, Refusal> {
         for operation in operations {
             check_id(&operation.id)?;
             if let Condition::Version { version, .. } = operation.condition
                 && version > VERSION_MAX
             {
-                return Err(Refusal::illegal_argument(format!("Numeric value ({version}) out of range of long")));
+                return Err(Refusal::illegal_argument(format!(
+                    "Numeric value ({version}) out of range of long"
+                )));
             }
         }
         let apply = |operation: &Operation| match &operation.source {
-            Some(source) => {
-                self.index(&operation.index, &operation.id, operation.condition, source.clone(), now_ms)
-            }
+            Some(source) => self.index(
+                &operation.index,
+                &operation.id,
+                operation.condition,
+                source.clone(),
+                now_ms,
+            ),
             None => self.delete(&operation.index, &operation.id, operation.condition, now_ms),
         };
         Ok(operations.iter().map(apply).collect())
@@ -471,7 +532,14 @@ impl Indexer {
         let name = snapshot.0.name.clone();
         let (uuid, history) = (self.make_uuid(), self.make_uuid());
         let index = self.indices.entry(name.to_string()).or_insert_with(|| {
-            Arc::new(Index::new(&name, uuid, history.clone(), Settings::default(), None, now_ms))
+            Arc::new(Index::new(
+                &name,
+                uuid,
+                history.clone(),
+                Settings::default(),
+                None,
+                now_ms,
+            ))
         });
         Arc::make_mut(index).restore(&snapshot.0, history);
     }

@@ -78,7 +78,12 @@ pub struct Cause {
 impl Cause {
     /// A cause without a further one.
     pub fn new(kind: &'static str, reason: impl Into<String>) -> Cause {
-        Cause { kind, reason: reason.into(), details: Vec::new(), caused_by: None }
+        Cause {
+            kind,
+            reason: reason.into(),
+            details: Vec::new(),
+            caused_by: None,
+        }
     }
 
     /// The error object.
@@ -87,7 +92,11 @@ impl Cause {
             ("type".to_owned(), Json::text(self.kind)),
             ("reason".to_owned(), Json::text(self.reason.as_str())),
         ];
-        members.extend(self.details.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        members.extend(
+            self.details
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.clone())),
+        );
         if let Some(cause) = &self.caused_by {
             members.push(("caused_by".to_owned(), cause.json()));
         }
@@ -105,7 +114,14 @@ impl Cause {
 impl Refusal {
     /// A refusal without details.
     pub fn new(status: u16, kind: &'static str, reason: impl Into<String>) -> Refusal {
-        Refusal { status, kind, reason: reason.into(), details: Vec::new(), caused_by: None, root_cause: RootCause::Itself }
+        Refusal {
+            status,
+            kind,
+            reason: reason.into(),
+            details: Vec::new(),
+            caused_by: None,
+            root_cause: RootCause::Itself,
+        }
     }
 
     /// 400 `illegal_argument_exception`.
@@ -115,16 +131,24 @@ impl Refusal {
 
     /// 400 `action_request_validation_exception` with its usual prefix.
     pub fn validation(reason: &str) -> Refusal {
-        Refusal::new(400, kind::VALIDATION, format!("Validation Failed: 1: {reason};"))
+        Refusal::new(
+            400,
+            kind::VALIDATION,
+            format!("Validation Failed: 1: {reason};"),
+        )
     }
 
     /// 404 `index_not_found_exception`; `resource_type` is `index_or_alias`, or `index_expression` for writes.
     pub fn index_not_found(index: &str, resource_type: &str) -> Refusal {
-        Refusal::new(404, kind::INDEX_NOT_FOUND, format!("no such index [{index}]"))
-            .with("index", Json::text(index))
-            .with("resource.id", Json::text(index))
-            .with("resource.type", Json::text(resource_type))
-            .with("index_uuid", Json::text("_na_"))
+        Refusal::new(
+            404,
+            kind::INDEX_NOT_FOUND,
+            format!("no such index [{index}]"),
+        )
+        .with("index", Json::text(index))
+        .with("resource.id", Json::text(index))
+        .with("resource.type", Json::text(resource_type))
+        .with("index_uuid", Json::text("_na_"))
     }
 
     /// With one more member in the error object.
@@ -142,7 +166,12 @@ impl Refusal {
     }
 
     /// A search that failed; `root` is the error of the shards, if one said anything.
-    pub fn search_phase(status: u16, reason: &str, root: RootCause, failed_shards: Vec<Json>) -> Refusal {
+    pub fn search_phase(
+        status: u16,
+        reason: &str,
+        root: RootCause,
+        failed_shards: Vec<Json>,
+    ) -> Refusal {
         let mut refusal = Refusal::new(status, kind::SEARCH_PHASE, reason);
         refusal.details = phase_details(failed_shards);
         refusal.root_cause = root;
@@ -157,7 +186,11 @@ impl Refusal {
                     ("type".to_owned(), Json::text(self.kind)),
                     ("reason".to_owned(), Json::text(self.reason.as_str())),
                 ];
-                itself.extend(self.details.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+                itself.extend(
+                    self.details
+                        .iter()
+                        .map(|(name, value)| ((*name).to_owned(), value.clone())),
+                );
                 vec![Json::Object(itself)]
             }
             RootCause::Empty => Vec::new(),
@@ -167,7 +200,10 @@ impl Refusal {
         if let Json::Object(members) = self.item_error() {
             error.extend(members);
         }
-        Json::object([("error", Json::Object(error)), ("status", Json::int(self.status))])
+        Json::object([
+            ("error", Json::Object(error)),
+            ("status", Json::int(self.status)),
+        ])
     }
 
     /// The `error` object of an item.
@@ -176,7 +212,11 @@ impl Refusal {
             ("type".to_owned(), Json::text(self.kind)),
             ("reason".to_owned(), Json::text(self.reason.as_str())),
         ];
-        members.extend(self.details.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        members.extend(
+            self.details
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.clone())),
+        );
         if let Some(cause) = &self.caused_by {
             members.push(("caused_by".to_owned(), cause.json()));
         }

@@ -2,8 +2,9 @@
 
 use super::refusal::{Cause, Refusal, RootCause, kind, phase_details};
 use super::{Document, Index, Indexer};
+use crate::model::fields::Fields;
 use crate::model::json::Json;
-use crate::model::mapping::FieldType;
+use crate::model::mapping::{FieldType, Mapping};
 use crate::model::query::{Query, SortKey, View};
 use std::cmp::Ordering;
 use std::collections::VecDeque;
@@ -62,7 +63,12 @@ pub struct Search {
 impl Search {
     /// All that matches, in the order of writing, and never an incomplete answer: a listing.
     pub fn listing(query: Query) -> Search {
-        Search { query, sort: Vec::new(), after: None, allow_partial: false }
+        Search {
+            query,
+            sort: Vec::new(),
+            after: None,
+            allow_partial: false,
+        }
     }
 }
 
@@ -117,7 +123,12 @@ pub(super) struct Scroll {
 impl Scroll {
     fn page(&mut self, scroll: u64) -> Page {
         let end = self.page_size.min(self.rest.len());
-        Page { scroll, shards: self.shards, total: self.total, hits: self.rest.drain(..end).collect() }
+        Page {
+            scroll,
+            shards: self.shards,
+            total: self.total,
+            hits: self.rest.drain(..end).collect(),
+        }
     }
 }
 
@@ -136,8 +147,13 @@ pub fn shard_refusal(index: &str, reason: &str) -> Refusal {
         ("node", Json::text("stand-in")),
         ("reason", cause.json()),
     ]);
-    Refusal::search_phase(400, "all shards failed", RootCause::Shard(Box::new(cause.clone())), vec![failed])
-        .because(cause.clone().because(cause))
+    Refusal::search_phase(
+        400,
+        "all shards failed",
+        RootCause::Shard(Box::new(cause.clone())),
+        vec![failed],
+    )
+    .because(cause.clone().because(cause))
 }
 
 impl Indexer {
@@ -145,7 +161,9 @@ impl Indexer {
     pub(super) fn readable(&self, names: &[&str]) -> Result<Vec<&Index>, Refusal> {
         let mut indices = Vec::with_capacity(names.len());
         for name in names {
-            let index = self.get_index(name).ok_or_else(|| Refusal::index_not_found(name, "index_or_alias"))?;
+            let index = self
+                .get_index(name)
+                .ok_or_else(|| Refusal::index_not_found(name, "index_or_alias"))?;
             if index.closed {
                 return Err(closed(index));
             }
@@ -161,8 +179,11 @@ impl Indexer {
     /// without `allow_partial`, when one is missing.
     pub fn search(&self, names: &[&str], search: &Search, now_ms: u64) -> Result<Found, Refusal> {
         let indices = self.readable(names)?;
-        let missing: Vec<String> =
-            indices.iter().filter(|index| index.shard_missing).map(|index| format!("[{}][0]", index.name)).collect();
+        let missing: Vec<String> = indices
+            .iter()
+            .filter(|index| index.shard_missing)
+            .map(|index| format!("[{}][0]", index.name))
+            .collect();
         if !missing.is_empty() && !search.allow_partial {
             let reason = format!(
                 "Search rejected due to missing shards [{}]. Consider using `allow_partial_search_results` setting to bypass this error.",
@@ -172,16 +193,31 @@ impl Indexer {
             cause.details = phase_details(Vec::new());
             return Err(Refusal::search_phase(503, "", RootCause::Empty, Vec::new()).because(cause));
         }
-        let shards = Shards { total: indices.len(), successful: indices.len() - missing.len() };
+        let shards = Shards {
+            total: indices.len(),
+            successful: indices.len() - missing.len(),
+        };
         if shards.total > 0 && shards.successful == 0 {
-            return Err(Refusal::search_phase(503, "all shards failed", RootCause::Empty, Vec::new()));
+            return Err(Refusal::search_phase(
+                503,
+                "all shards failed",
+                RootCause::Empty,
+                Vec::new(),
+            ));
         }
         let mut keyed = Vec::new();
         for index in indices.into_iter().filter(|index| !index.shard_missing) {
             check_sort(index, &search.sort)?;
             for (id, document) in index.visible() {
-                if search.query.matches(id, document, index.mapping.as_ref(), now_ms) {
-                    let keys: Vec<_> = search.sort.iter().map(|sort| sort_key(sort, index, id, document)).collect();
+                if search
+                    .query
+                    .matches(id, document, index.mapping.as_ref(), now_ms)
+                {
+                    let keys: Vec<_> = search
+                        .sort
+                        .iter()
+                        .map(|sort| sort_key(sort, index, id, document))
+                        .collect();
                     keyed.push((keys, index.name.clone(), id.clone(), document));
                 }
             }
@@ -193,25 +229,17 @@ impl Indexer {
         });
         let total = keyed.len();
         if let Some(after) = &search.after {
-            let Some(first) = keyed.first() else { return Ok(Found { shards, total, hits: Vec::new() }) };
-            let mapping = self.get_index(&first.1).and_then(|index| index.mapping.as_ref());
-            let fields = crate::model::fields::Fields::default();
-            let bound: Vec<Key> = search
-                .sort
-                .iter()
-                .zip(after)
-                .map(|(sort, value)| match sort {
-                    Sort::Written => Key { missing_first: false, value: value.as_int().map(SortKey::Number), shown: Json::Null },
-                    Sort::Id { .. } => {
-                        Key { missing_first: false, value: value.scalar_text().map(SortKey::Text), shown: Json::Null }
-                    }
-                    Sort::Field { field, missing_first, .. } => Key {
-                        missing_first: *missing_first,
-                        value: View::new(&fields, mapping, field).key(value),
-                        shown: Json::Null,
-                    },
-                })
-                .collect();
+            let Some(first) = keyed.first() else {
+                return Ok(Found {
+                    shards,
+                    total,
+                    hits: Vec::new(),
+                });
+            };
+            let mapping = self
+                .get_index(&first.1)
+                .and_then(|index| index.mapping.as_ref());
+            let bound = bound(&search.sort, after, mapping);
             keyed.retain(|entry| order(&search.sort, &entry.0, &bound) == Ordering::Greater);
         }
         let hits = keyed
@@ -223,7 +251,11 @@ impl Indexer {
                 sort: keys.into_iter().map(|key| key.shown).collect(),
             })
             .collect();
-        Ok(Found { shards, total, hits })
+        Ok(Found {
+            shards,
+            total,
+            hits,
+        })
     }
 
     /// Opens a scroll and gives its first page: a snapshot of what is visible now, kept for `keep_alive_ms` after
@@ -242,7 +274,9 @@ impl Indexer {
         if page_size > PAGE_MAX {
             return Err(shard_refusal(
                 names.first().copied().unwrap_or_default(),
-                &format!("Batch size is too large, size must be less than or equal to: [{PAGE_MAX}] but was [{page_size}]. Scroll batch sizes cost as much memory as result windows so they are controlled by the [index.max_result_window] index level setting."),
+                &format!(
+                    "Batch size is too large, size must be less than or equal to: [{PAGE_MAX}] but was [{page_size}]. Scroll batch sizes cost as much memory as result windows so they are controlled by the [index.max_result_window] index level setting."
+                ),
             ));
         }
         self.scrolls.retain(|_, scroll| scroll.expires_ms > now_ms);
@@ -250,12 +284,17 @@ impl Indexer {
             return Err(Refusal::new(
                 429,
                 kind::REJECTED_EXECUTION,
-                format!("Trying to create too many scroll contexts. Must be less than or equal to: [{SCROLLS_MAX}]. This limit can be set by changing the [search.max_open_scroll_context] setting."),
+                format!(
+                    "Trying to create too many scroll contexts. Must be less than or equal to: [{SCROLLS_MAX}]. This limit can be set by changing the [search.max_open_scroll_context] setting."
+                ),
             ));
         }
         let found = self.search(names, search, now_ms)?;
-        let indices =
-            self.readable(names)?.into_iter().map(|index| (index.name.clone(), index.uuid.clone())).collect();
+        let indices = self
+            .readable(names)?
+            .into_iter()
+            .map(|index| (index.name.clone(), index.uuid.clone()))
+            .collect();
         self.scrolls_made += 1;
         let id = self.scrolls_made;
         let mut scroll = Scroll {
@@ -276,20 +315,35 @@ impl Indexer {
     /// # Errors
     /// 404 when the scroll is not open: closed, expired, its index gone, or the node restarted. The listing must
     /// be started again.
-    pub fn next_page(&mut self, scroll: u64, keep_alive_ms: u64, now_ms: u64) -> Result<Page, Refusal> {
+    pub fn next_page(
+        &mut self,
+        scroll: u64,
+        keep_alive_ms: u64,
+        now_ms: u64,
+    ) -> Result<Page, Refusal> {
         let indices = &self.indices;
         let open = self.scrolls.get_mut(&scroll).filter(|open| {
             open.expires_ms > now_ms
                 && open.indices.iter().all(|(name, uuid)| {
-                    indices.get(&**name).is_some_and(|index| index.uuid == *uuid && !index.closed)
+                    indices
+                        .get(&**name)
+                        .is_some_and(|index| index.uuid == *uuid && !index.closed)
                 })
         });
         let Some(open) = open else {
-            let cause = Cause::new(kind::CONTEXT_MISSING, format!("No search context found for id [{scroll}]"));
-            let failed =
-                Json::object([("shard", Json::int(-1)), ("index", Json::Null), ("reason", cause.json())]);
+            let cause = Cause::new(
+                kind::CONTEXT_MISSING,
+                format!("No search context found for id [{scroll}]"),
+            );
+            let failed = Json::object([
+                ("shard", Json::int(-1)),
+                ("index", Json::Null),
+                ("reason", cause.json()),
+            ]);
             let root = RootCause::Shard(Box::new(cause.clone()));
-            return Err(Refusal::search_phase(404, "all shards failed", root, vec![failed]).because(cause));
+            return Err(
+                Refusal::search_phase(404, "all shards failed", root, vec![failed]).because(cause),
+            );
         };
         open.expires_ms = now_ms.saturating_add(keep_alive_ms);
         Ok(open.page(scroll))
@@ -315,19 +369,57 @@ struct Key {
     shown: Json,
 }
 
+/// The sort values after which a search goes on, in the form of the keys.
+fn bound(sort: &[Sort], after: &[Json], mapping: Option<&Mapping>) -> Vec<Key> {
+    let no_fields = Fields::default();
+    sort.iter()
+        .zip(after)
+        .map(|(sort, value)| {
+            let (missing_first, key) = match sort {
+                Sort::Written => (false, value.as_int().map(SortKey::Number)),
+                Sort::Id { .. } => (false, value.scalar_text().map(SortKey::Text)),
+                Sort::Field {
+                    field,
+                    missing_first,
+                    ..
+                } => (
+                    *missing_first,
+                    View::new(&no_fields, mapping, field).key(value),
+                ),
+            };
+            Key {
+                missing_first,
+                value: key,
+                shown: Json::Null,
+            }
+        })
+        .collect()
+}
+
 fn check_sort(index: &Index, sort: &[Sort]) -> Result<(), Refusal> {
-    let Some(mapping) = &index.mapping else { return Ok(()) };
+    let Some(mapping) = &index.mapping else {
+        return Ok(());
+    };
     for key in sort {
-        let Sort::Field { field, .. } = key else { continue };
+        let Sort::Field { field, .. } = key else {
+            continue;
+        };
         match mapping.leaf(field) {
             Some((leaf, _)) if leaf.kind == FieldType::Text => {
                 return Err(shard_refusal(
                     &index.name,
-                    &format!("Text fields are not optimised for operations that require per-document field data like aggregations and sorting, so these operations are disabled by default. Please use a keyword field instead. Alternatively, set fielddata=true on [{field}] in order to load field data by uninverting the inverted index. Note that this can use significant memory."),
+                    &format!(
+                        "Text fields are not optimised for operations that require per-document field data like aggregations and sorting, so these operations are disabled by default. Please use a keyword field instead. Alternatively, set fielddata=true on [{field}] in order to load field data by uninverting the inverted index. Note that this can use significant memory."
+                    ),
                 ));
             }
             Some(_) => {}
-            None => return Err(shard_refusal(&index.name, &format!("No mapping found for [{field}] in order to sort on"))),
+            None => {
+                return Err(shard_refusal(
+                    &index.name,
+                    &format!("No mapping found for [{field}] in order to sort on"),
+                ));
+            }
         }
     }
     Ok(())
@@ -345,28 +437,49 @@ fn sort_key(sort: &Sort, index: &Index, id: &Arc<str>, document: &Document) -> K
             value: Some(SortKey::Text(id.to_string())),
             shown: Json::text(&**id),
         },
-        Sort::Field { field, descending, missing_first } => {
+        Sort::Field {
+            field,
+            descending,
+            missing_first,
+        } => {
             let view = View::new(document.fields(), index.mapping.as_ref(), field);
-            let keyed = view.values().filter_map(|value| Some((view.key(value)?, value)));
+            let keyed = view
+                .values()
+                .filter_map(|value| Some((view.key(value)?, value)));
             let chosen = if *descending {
                 keyed.max_by(|left, right| left.0.cmp(&right.0))
             } else {
                 keyed.min_by(|left, right| left.0.cmp(&right.0))
             };
-            let kind = index.mapping.as_ref().and_then(|mapping| mapping.leaf(field)).map(|(leaf, _)| leaf.kind);
+            let kind = index
+                .mapping
+                .as_ref()
+                .and_then(|mapping| mapping.leaf(field))
+                .map(|(leaf, _)| leaf.kind);
             let shown = match (&chosen, kind) {
-                (Some((SortKey::Number(number), _)), Some(FieldType::Date | FieldType::Boolean)) => Json::int(*number),
-                (Some((SortKey::Number(number), value)), Some(FieldType::Whole { .. })) => {
-                    value.as_int().map_or_else(|| Json::int(*number / 1_000_000_000), Json::int)
-                }
+                (
+                    Some((SortKey::Number(number), _)),
+                    Some(FieldType::Date | FieldType::Boolean),
+                ) => Json::int(*number),
+                (Some((SortKey::Number(number), value)), Some(FieldType::Whole { .. })) => value
+                    .as_int()
+                    .map_or_else(|| Json::int(*number / 1_000_000_000), Json::int),
                 (Some((_, value)), _) => (*value).clone(),
                 // A missing number sorts as the least or greatest long, and shows as it.
                 (None, Some(FieldType::Whole { .. } | FieldType::Date | FieldType::Boolean)) => {
-                    Json::int(if *descending == *missing_first { i64::MAX } else { i64::MIN })
+                    Json::int(if *descending == *missing_first {
+                        i64::MAX
+                    } else {
+                        i64::MIN
+                    })
                 }
                 (None, _) => Json::Null,
             };
-            Key { missing_first: *missing_first, value: chosen.map(|(key, _)| key), shown }
+            Key {
+                missing_first: *missing_first,
+                value: chosen.map(|(key, _)| key),
+                shown,
+            }
         }
     }
 }

@@ -42,7 +42,11 @@ impl Blocks {
         if blocked.is_empty() {
             return None;
         }
-        Some(Refusal::new(status, kind::CLUSTER_BLOCK, format!("index [{index}] blocked by: {blocked}")))
+        Some(Refusal::new(
+            status,
+            kind::CLUSTER_BLOCK,
+            format!("index [{index}] blocked by: {blocked}"),
+        ))
     }
 }
 
@@ -87,7 +91,11 @@ fn collect(path: &str, value: &Json, flat: &mut BTreeMap<String, Option<String>>
     match value {
         Json::Object(members) => {
             for (member, below) in members {
-                let path = if path.is_empty() { member.clone() } else { format!("{path}.{member}") };
+                let path = if path.is_empty() {
+                    member.clone()
+                } else {
+                    format!("{path}.{member}")
+                };
                 collect(&path, below, flat);
             }
         }
@@ -106,7 +114,9 @@ fn collect(path: &str, value: &Json, flat: &mut BTreeMap<String, Option<String>>
 
 /// Milliseconds of a time value such as `60s`, `500ms`, `-1`; nothing when it is none.
 pub fn time_ms(text: &str) -> Option<i64> {
-    let unit_at = text.find(|character: char| character.is_ascii_alphabetic()).unwrap_or(text.len());
+    let unit_at = text
+        .find(|character: char| character.is_ascii_alphabetic())
+        .unwrap_or(text.len());
     let amount: i64 = text[..unit_at].parse().ok()?;
     let unit_ms = match &text[unit_at..] {
         "ms" => 1,
@@ -126,10 +136,19 @@ impl Settings {
     /// # Errors
     /// 400 for a value that cannot be, and for what the model does not have (more than one shard).
     pub fn stated(flat: BTreeMap<String, Option<String>>) -> Result<Settings, Refusal> {
-        let mut settings = Settings { replicas: 1, ..Settings::default() };
+        let mut settings = Settings {
+            replicas: 1,
+            ..Settings::default()
+        };
         settings.change(flat)?;
-        settings.stated.entry("number_of_shards".to_owned()).or_insert_with(|| "1".to_owned());
-        settings.stated.entry("number_of_replicas".to_owned()).or_insert_with(|| "1".to_owned());
+        settings
+            .stated
+            .entry("number_of_shards".to_owned())
+            .or_insert_with(|| "1".to_owned());
+        settings
+            .stated
+            .entry("number_of_replicas".to_owned())
+            .or_insert_with(|| "1".to_owned());
         Ok(settings)
     }
 
@@ -152,7 +171,9 @@ impl Settings {
 
     fn set(&mut self, name: &str, value: Option<&str>) -> Result<(), Refusal> {
         let failed = |value: &str| {
-            Refusal::illegal_argument(format!("Failed to parse value [{value}] for setting [index.{name}]"))
+            Refusal::illegal_argument(format!(
+                "Failed to parse value [{value}] for setting [index.{name}]"
+            ))
         };
         let flag = |value: Option<&str>| match value {
             Some("true") => Ok(true),
@@ -162,18 +183,20 @@ impl Settings {
         match name {
             "gc_deletes" => {
                 self.gc_deletes_ms = match value {
-                    Some(text) => {
-                        time_ms(text).and_then(|ms| u64::try_from(ms.max(0)).ok()).ok_or_else(|| failed(text))?
-                    }
+                    Some(text) => time_ms(text)
+                        .and_then(|ms| u64::try_from(ms.max(0)).ok())
+                        .ok_or_else(|| failed(text))?,
                     None => GC_DELETES_MS,
                 }
             }
             "refresh_interval" => {
-                self.refresh_interval_ms =
-                    value.map(|text| time_ms(text).ok_or_else(|| failed(text))).transpose()?;
+                self.refresh_interval_ms = value
+                    .map(|text| time_ms(text).ok_or_else(|| failed(text)))
+                    .transpose()?;
             }
             "number_of_replicas" => {
-                self.replicas = value.map_or(Ok(1), |text| text.parse().map_err(|_| failed(text)))?;
+                self.replicas =
+                    value.map_or(Ok(1), |text| text.parse().map_err(|_| failed(text)))?;
             }
             "number_of_shards" if value.is_some_and(|text| text != "1") => {
                 return Err(Refusal::illegal_argument(
@@ -210,7 +233,9 @@ impl Settings {
 
 /// Puts a value under a dotted name; a name below a value that is no object keeps its dots.
 pub fn insert(object: &mut Json, name: &str, value: Json) {
-    let Json::Object(members) = object else { return };
+    let Json::Object(members) = object else {
+        return;
+    };
     if let Some((first, rest)) = name.split_once('.') {
         let known = members.iter().position(|(known, _)| known == first);
         match known {
@@ -237,12 +262,32 @@ mod tests {
 
     #[test]
     fn both_spellings_meet_and_null_removes() {
-        let given = parse(br#"{"index":{"gc_deletes":"3s"},"number_of_replicas":0,"index.blocks.write":true}"#).unwrap();
+        let given = parse(
+            br#"{"index":{"gc_deletes":"3s"},"number_of_replicas":0,"index.blocks.write":true}"#,
+        )
+        .unwrap();
         let mut settings = Settings::stated(flatten(&given)).unwrap();
-        assert_eq!((settings.gc_deletes_ms, settings.replicas, settings.blocks.write), (3000, 0, true));
-        settings.change(flatten(&parse(br#"{"blocks.write":null,"index.gc_deletes":null}"#).unwrap())).unwrap();
-        assert_eq!((settings.gc_deletes_ms, settings.blocks.write), (GC_DELETES_MS, false));
-        assert!(settings.stated.contains_key("number_of_replicas") && !settings.stated.contains_key("blocks.write"));
+        assert_eq!(
+            (
+                settings.gc_deletes_ms,
+                settings.replicas,
+                settings.blocks.write
+            ),
+            (3000, 0, true)
+        );
+        settings
+            .change(flatten(
+                &parse(br#"{"blocks.write":null,"index.gc_deletes":null}"#).unwrap(),
+            ))
+            .unwrap();
+        assert_eq!(
+            (settings.gc_deletes_ms, settings.blocks.write),
+            (GC_DELETES_MS, false)
+        );
+        assert!(
+            settings.stated.contains_key("number_of_replicas")
+                && !settings.stated.contains_key("blocks.write")
+        );
     }
 
     #[test]

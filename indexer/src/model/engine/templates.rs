@@ -35,22 +35,37 @@ impl Template {
                 format!("index_template [{name}] invalid, cause [Validation Failed: 1: {reason};]"),
             )
         };
-        let mut template =
-            Template { patterns: Vec::new(), priority: 0, settings: BTreeMap::new(), mapping: None, other: Vec::new() };
+        let mut template = Template {
+            patterns: Vec::new(),
+            priority: 0,
+            settings: BTreeMap::new(),
+            mapping: None,
+            other: Vec::new(),
+        };
         let mut stated_priority = None;
         for (member, value) in body.members().unwrap_or_default() {
             match member.as_str() {
                 "index_patterns" => {
                     template.patterns = match value {
-                        Json::Array(patterns) => patterns.iter().filter_map(Json::scalar_text).collect(),
+                        Json::Array(patterns) => {
+                            patterns.iter().filter_map(Json::scalar_text).collect()
+                        }
                         other => other.scalar_text().into_iter().collect(),
                     };
                 }
-                "priority" => stated_priority = value.as_int().and_then(|priority| u64::try_from(priority).ok()),
+                "priority" => {
+                    stated_priority = value
+                        .as_int()
+                        .and_then(|priority| u64::try_from(priority).ok())
+                }
                 "template" => template.read_body(name, value, &invalid)?,
                 "composed_of" if value.elements().is_some_and(<[Json]>::is_empty) => {}
                 "version" | "_meta" => template.other.push((member.clone(), value.clone())),
-                _ => return Err(Refusal::illegal_argument(format!("[index_template] unknown field [{member}]"))),
+                _ => {
+                    return Err(Refusal::illegal_argument(format!(
+                        "[index_template] unknown field [{member}]"
+                    )));
+                }
             }
         }
         if template.patterns.is_empty() {
@@ -58,17 +73,25 @@ impl Template {
         }
         template.priority = stated_priority.unwrap_or(0);
         if stated_priority.is_some() {
-            template.other.insert(0, ("priority".to_owned(), Json::int(template.priority)));
+            template
+                .other
+                .insert(0, ("priority".to_owned(), Json::int(template.priority)));
         }
         Ok(template)
     }
 
-    fn read_body(&mut self, name: &str, body: &Json, invalid: &dyn Fn(&str) -> Refusal) -> Result<(), Refusal> {
+    fn read_body(
+        &mut self,
+        name: &str,
+        body: &Json,
+        invalid: &dyn Fn(&str) -> Refusal,
+    ) -> Result<(), Refusal> {
         for (member, value) in body.members().unwrap_or_default() {
             match member.as_str() {
                 "settings" => {
                     self.settings = flatten(value);
-                    Settings::stated(self.settings.clone()).map_err(|refusal| invalid(&refusal.reason))?;
+                    Settings::stated(self.settings.clone())
+                        .map_err(|refusal| invalid(&refusal.reason))?;
                 }
                 "mappings" => {
                     let mapping = Mapping::parse(value).map_err(|refusal| {
@@ -83,7 +106,11 @@ impl Template {
                     self.mapping = Some(mapping);
                 }
                 "aliases" if value.members().is_some_and(<[_]>::is_empty) => {}
-                _ => return Err(Refusal::illegal_argument(format!("[template] unknown field [{member}]"))),
+                _ => {
+                    return Err(Refusal::illegal_argument(format!(
+                        "[template] unknown field [{member}]"
+                    )));
+                }
             }
         }
         Ok(())
@@ -113,14 +140,21 @@ impl Template {
 
     /// The template as `GET _index_template` shows it.
     pub fn json(&self, name: &str) -> Json {
-        let patterns = self.patterns.iter().map(|pattern| Json::text(pattern.as_str())).collect();
+        let patterns = self
+            .patterns
+            .iter()
+            .map(|pattern| Json::text(pattern.as_str()))
+            .collect();
         let mut shown = vec![
             ("index_patterns".to_owned(), Json::Array(patterns)),
             ("template".to_owned(), self.body()),
             ("composed_of".to_owned(), Json::Array(Vec::new())),
         ];
         shown.extend(self.other.iter().cloned());
-        Json::object([("name", Json::text(name)), ("index_template", Json::Object(shown))])
+        Json::object([
+            ("name", Json::text(name)),
+            ("index_template", Json::Object(shown)),
+        ])
     }
 }
 
@@ -136,10 +170,12 @@ impl Indexer {
     /// 400 when another template of the same priority has a pattern that meets one of this one's.
     pub fn put_template(&mut self, name: &str, template: Template) -> Result<(), Refusal> {
         for (other_name, other) in &self.templates {
-            let meet = template
-                .patterns
-                .iter()
-                .any(|ours| other.patterns.iter().any(|theirs| wildcard(ours, theirs) || wildcard(theirs, ours)));
+            let meet = template.patterns.iter().any(|ours| {
+                other
+                    .patterns
+                    .iter()
+                    .any(|theirs| wildcard(ours, theirs) || wildcard(theirs, ours))
+            });
             if other_name != name && other.priority == template.priority && meet {
                 return Err(Refusal::illegal_argument(format!(
                     "index template [{name}] has index patterns [{}] matching patterns from existing templates [{other_name}] with patterns ({other_name} => [{}]) that have the same priority [{}], multiple index templates may not match during index creation, please use a different priority",
@@ -160,7 +196,10 @@ impl Indexer {
 
     /// The template that decides for a new index of this name.
     pub fn winning_template(&self, index: &str) -> Option<(&String, &Template)> {
-        self.templates.iter().filter(|(_, template)| template.fits(index)).max_by_key(|(_, template)| template.priority)
+        self.templates
+            .iter()
+            .filter(|(_, template)| template.fits(index))
+            .max_by_key(|(_, template)| template.priority)
     }
 
     /// Settings and mapping of a new index of this name, without anything given.
@@ -179,7 +218,9 @@ impl Indexer {
         mapping: Option<Mapping>,
     ) -> Result<(Settings, Option<Mapping>), Refusal> {
         let template = self.winning_template(index).map(|(_, template)| template);
-        let mut flat = template.map(|template| template.settings.clone()).unwrap_or_default();
+        let mut flat = template
+            .map(|template| template.settings.clone())
+            .unwrap_or_default();
         flat.extend(given);
         let mut joined = template.and_then(|template| template.mapping.clone());
         match (&mut joined, mapping) {

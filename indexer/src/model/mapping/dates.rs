@@ -12,14 +12,22 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
 }
 
 fn days_in_month(year: i64, month: i64) -> i64 {
-    let next = if month == 12 { days_from_civil(year + 1, 1, 1) } else { days_from_civil(year, month + 1, 1) };
+    let next = if month == 12 {
+        days_from_civil(year + 1, 1, 1)
+    } else {
+        days_from_civil(year, month + 1, 1)
+    };
     next - days_from_civil(year, month, 1)
 }
 
 /// Takes exactly `width` digits from the front of the text.
 fn digits(text: &str, width: usize) -> Option<(i64, &str)> {
     let (front, rest) = text.split_at_checked(width)?;
-    if front.bytes().all(|byte| byte.is_ascii_digit()) { Some((front.parse().ok()?, rest)) } else { None }
+    if front.bytes().all(|byte| byte.is_ascii_digit()) {
+        Some((front.parse().ok()?, rest))
+    } else {
+        None
+    }
 }
 
 /// Milliseconds since 1970 of a date text, or nothing when it is not one.
@@ -28,7 +36,10 @@ pub fn parse(text: &str) -> Option<i64> {
 }
 
 fn epoch_millis(text: &str) -> Option<i64> {
-    text.split_once('.').map_or(text, |(whole, _)| whole).parse().ok()
+    text.split_once('.')
+        .map_or(text, |(whole, _)| whole)
+        .parse()
+        .ok()
 }
 
 /// `yyyy[-MM[-dd['T'HH[:mm[:ss[.SSS]]][zone]]]]`
@@ -76,12 +87,19 @@ fn time_ms(text: &str) -> Option<i64> {
     let zone_ms = match rest {
         "" | "Z" => 0,
         _ => {
-            let (sign, zone) =
-                if let Some(zone) = rest.strip_prefix('+') { (1, zone) } else { (-1, rest.strip_prefix('-')?) };
+            let (sign, zone) = if let Some(zone) = rest.strip_prefix('+') {
+                (1, zone)
+            } else {
+                (-1, rest.strip_prefix('-')?)
+            };
             let (hours, after) = digits(zone, 2)?;
             let minutes = match after.strip_prefix(':').unwrap_or(after) {
                 "" => 0,
-                minutes => digits(minutes, 2).filter(|(value, rest)| *value < 60 && rest.is_empty())?.0,
+                minutes => {
+                    digits(minutes, 2)
+                        .filter(|(value, rest)| *value < 60 && rest.is_empty())?
+                        .0
+                }
             };
             sign * (hours * 60 + minutes) * 60_000
         }
@@ -104,7 +122,11 @@ pub fn parse_math(text: &str, now_ms: i64, round_up: bool) -> Option<i64> {
         let operation = rest.as_bytes()[0];
         rest = rest.get(1..)?;
         let width = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let amount: i64 = if width == 0 { 1 } else { rest[..width].parse().ok()? };
+        let amount: i64 = if width == 0 {
+            1
+        } else {
+            rest[..width].parse().ok()?
+        };
         rest = &rest[width..];
         let unit_ms = match rest.as_bytes().first()? {
             b's' => 1000,
@@ -139,7 +161,15 @@ mod tests {
         assert_eq!(parse("2000-02-29T23:59:59+01:00"), Some(951_865_199_000));
         assert_eq!(parse("1969-12-31"), Some(-DAY_MS));
         assert_eq!(parse("1769990400123"), Some(1_769_990_400_123));
-        for bad in ["yesterday", "2026-13-01", "2026-02-30", "2026-1-1", "2026-01-01 00:00:00", "2026-01-01T25:00", ""] {
+        for bad in [
+            "yesterday",
+            "2026-13-01",
+            "2026-02-30",
+            "2026-1-1",
+            "2026-01-01 00:00:00",
+            "2026-01-01T25:00",
+            "",
+        ] {
             assert_eq!(parse(bad), None, "{bad}");
         }
     }
@@ -148,8 +178,14 @@ mod tests {
     fn arithmetic_rounds_to_the_side_of_the_bound() {
         let now = parse("2026-03-10T12:34:56Z").unwrap();
         assert_eq!(parse_math("now-1d/d", now, false), parse("2026-03-09"));
-        assert_eq!(parse_math("now/h", now, true), parse("2026-03-10T12:59:59.999Z"));
-        assert_eq!(parse_math("2026-03-10||+2h", now, false), parse("2026-03-10T02:00:00Z"));
+        assert_eq!(
+            parse_math("now/h", now, true),
+            parse("2026-03-10T12:59:59.999Z")
+        );
+        assert_eq!(
+            parse_math("2026-03-10||+2h", now, false),
+            parse("2026-03-10T02:00:00Z")
+        );
         assert_eq!(parse_math("now-1M", now, false), None);
     }
 }

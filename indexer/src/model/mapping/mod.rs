@@ -1,10 +1,12 @@
 //! Mappings: what fields an index has, and whether a source fits them.
 
+mod check;
 pub mod dates;
 mod values;
 
 use super::engine::refusal::{Cause, Refusal, kind};
 use super::json::Json;
+use check::Check;
 use std::collections::BTreeMap;
 
 pub use values::{address, network};
@@ -63,7 +65,9 @@ impl FieldType {
             "double" => Some(FieldType::Decimal { name: "double" }),
             "float" => Some(FieldType::Decimal { name: "float" }),
             "half_float" => Some(FieldType::Decimal { name: "half_float" }),
-            "scaled_float" => Some(FieldType::Decimal { name: "scaled_float" }),
+            "scaled_float" => Some(FieldType::Decimal {
+                name: "scaled_float",
+            }),
             "boolean" => Some(FieldType::Boolean),
             "date" => Some(FieldType::Date),
             "ip" => Some(FieldType::Ip),
@@ -128,23 +132,40 @@ pub struct Guess {
 }
 
 fn parse_failure(reason: String) -> Refusal {
-    Refusal::new(400, kind::MAPPER_PARSING, format!("Failed to parse mapping [_doc]: {reason}"))
-        .because(Cause::new(kind::MAPPER_PARSING, reason))
+    Refusal::new(
+        400,
+        kind::MAPPER_PARSING,
+        format!("Failed to parse mapping [_doc]: {reason}"),
+    )
+    .because(Cause::new(kind::MAPPER_PARSING, reason))
 }
 
 impl Leaf {
     fn parse(name: &str, definition: &Json) -> Result<Leaf, Refusal> {
-        let type_name = definition.get("type").and_then(Json::as_str).unwrap_or_default();
+        let type_name = definition
+            .get("type")
+            .and_then(Json::as_str)
+            .unwrap_or_default();
         let Some(kind) = FieldType::of(type_name) else {
-            return Err(parse_failure(format!("No handler for type [{type_name}] declared on field [{name}]")));
+            return Err(parse_failure(format!(
+                "No handler for type [{type_name}] declared on field [{name}]"
+            )));
         };
         if let Some(format) = definition.get("format").and_then(Json::as_str)
-            && !format.split("||").all(|known| matches!(known, "strict_date_optional_time" | "epoch_millis"))
+            && !format
+                .split("||")
+                .all(|known| matches!(known, "strict_date_optional_time" | "epoch_millis"))
         {
-            return Err(parse_failure(format!("this model does not know the date format [{format}] of field [{name}]")));
+            return Err(parse_failure(format!(
+                "this model does not know the date format [{format}] of field [{name}]"
+            )));
         }
         let mut fields = BTreeMap::new();
-        for (below, inner) in definition.get("fields").and_then(Json::members).unwrap_or_default() {
+        for (below, inner) in definition
+            .get("fields")
+            .and_then(Json::members)
+            .unwrap_or_default()
+        {
             fields.insert(below.clone(), Leaf::parse(below, inner)?);
         }
         Ok(Leaf {
@@ -153,7 +174,10 @@ impl Leaf {
                 .get("ignore_above")
                 .and_then(Json::as_int)
                 .and_then(|bound| usize::try_from(bound).ok()),
-            ignore_malformed: definition.get("ignore_malformed").and_then(Json::as_bool).unwrap_or(false),
+            ignore_malformed: definition
+                .get("ignore_malformed")
+                .and_then(Json::as_bool)
+                .unwrap_or(false),
             fields,
             stated: definition.clone(),
         })
@@ -162,7 +186,11 @@ impl Leaf {
 
 impl Object {
     fn parse(definition: &Json) -> Result<Object, Refusal> {
-        let mut object = Object { dynamic: None, fields: BTreeMap::new(), stated: Vec::new() };
+        let mut object = Object {
+            dynamic: None,
+            fields: BTreeMap::new(),
+            stated: Vec::new(),
+        };
         for (name, value) in definition.members().unwrap_or_default() {
             match name.as_str() {
                 "dynamic" => {
@@ -170,7 +198,11 @@ impl Object {
                         Some("true") => Dynamic::Guess,
                         Some("false") => Dynamic::Ignore,
                         Some("strict") => Dynamic::Strict,
-                        _ => return Err(parse_failure("Could not convert [dynamic.dynamic] to boolean".to_owned())),
+                        _ => {
+                            return Err(parse_failure(
+                                "Could not convert [dynamic.dynamic] to boolean".to_owned(),
+                            ));
+                        }
                     });
                 }
                 "properties" => {
@@ -186,13 +218,20 @@ impl Object {
 
     fn define(&mut self, path: &[&str], definition: &Json) -> Result<(), Refusal> {
         let [name, below @ ..] = path else {
-            return Err(parse_failure("field name cannot be an empty string".to_owned()));
+            return Err(parse_failure(
+                "field name cannot be an empty string".to_owned(),
+            ));
         };
         if name.is_empty() {
-            return Err(parse_failure("field name cannot be an empty string".to_owned()));
+            return Err(parse_failure(
+                "field name cannot be an empty string".to_owned(),
+            ));
         }
         if !below.is_empty() {
-            let known = self.fields.entry((*name).to_owned()).or_insert_with(|| Field::Object(Object::empty()));
+            let known = self
+                .fields
+                .entry((*name).to_owned())
+                .or_insert_with(|| Field::Object(Object::empty()));
             return match known {
                 Field::Object(object) => object.define(below, definition),
                 Field::Leaf(_) => Err(parse_failure(format!("[{name}] is a field and an object"))),
@@ -208,7 +247,11 @@ impl Object {
     }
 
     fn empty() -> Object {
-        Object { dynamic: None, fields: BTreeMap::new(), stated: Vec::new() }
+        Object {
+            dynamic: None,
+            fields: BTreeMap::new(),
+            stated: Vec::new(),
+        }
     }
 
     fn json(&self) -> Json {
@@ -240,8 +283,10 @@ impl Object {
         if below.is_empty() {
             let field = leaf.map_or_else(|| Field::Object(Object::empty()), Field::Leaf);
             self.fields.entry(name.clone()).or_insert(field);
-        } else if let Field::Object(inner) =
-            self.fields.entry(name.clone()).or_insert_with(|| Field::Object(Object::empty()))
+        } else if let Field::Object(inner) = self
+            .fields
+            .entry(name.clone())
+            .or_insert_with(|| Field::Object(Object::empty()))
         {
             inner.learn(below, leaf);
         }
@@ -258,7 +303,9 @@ impl Object {
         for (name, field) in newer.fields {
             match (self.fields.get_mut(&name), field) {
                 (Some(Field::Object(known)), Field::Object(object)) => known.merge(object)?,
-                (Some(Field::Leaf(known)), Field::Leaf(leaf)) if known.kind == leaf.kind => *known = leaf,
+                (Some(Field::Leaf(known)), Field::Leaf(leaf)) if known.kind == leaf.kind => {
+                    *known = leaf
+                }
                 (None, field) => {
                     self.fields.insert(name, field);
                 }
@@ -283,7 +330,9 @@ impl Object {
 impl Mapping {
     /// The mapping of an index created without one: everything is guessed.
     pub fn guessed() -> Mapping {
-        Mapping { root: Object::empty() }
+        Mapping {
+            root: Object::empty(),
+        }
     }
 
     /// Reads a `mappings` object.
@@ -291,7 +340,9 @@ impl Mapping {
     /// # Errors
     /// 400 `mapper_parsing_exception` for a type or date format that is not modelled.
     pub fn parse(definition: &Json) -> Result<Mapping, Refusal> {
-        Ok(Mapping { root: Object::parse(definition)? })
+        Ok(Mapping {
+            root: Object::parse(definition)?,
+        })
     }
 
     /// The mapping as `GET _mapping` shows it.
@@ -319,7 +370,12 @@ impl Mapping {
             match object.fields.get(name)? {
                 Field::Object(inner) => object = inner,
                 Field::Leaf(leaf) if end == path.len() => return Some((leaf, path)),
-                Field::Leaf(leaf) => return leaf.fields.get(&path[end + 1..]).map(|inner| (inner, &path[..end])),
+                Field::Leaf(leaf) => {
+                    return leaf
+                        .fields
+                        .get(&path[end + 1..])
+                        .map(|inner| (inner, &path[..end]));
+                }
             }
         }
         None
@@ -342,8 +398,16 @@ impl Mapping {
     /// # Errors
     /// 400 with the type and reason of the first field that does not fit.
     pub fn check(&self, id: &str, source: &Json) -> Result<Vec<Guess>, Refusal> {
-        let mut check = Check { id, guesses: Vec::new() };
-        check.object(&[], Some(&self.root), self.root.dynamic.unwrap_or(Dynamic::Guess), source)?;
+        let mut check = Check {
+            id,
+            guesses: Vec::new(),
+        };
+        check.object(
+            &[],
+            Some(&self.root),
+            self.root.dynamic.unwrap_or(Dynamic::Guess),
+            source,
+        )?;
         Ok(check.guesses)
     }
 
@@ -352,166 +416,6 @@ impl Mapping {
         for guess in guesses {
             self.root.learn(&guess.path, guess.leaf);
         }
-    }
-}
-
-struct Check<'a> {
-    id: &'a str,
-    guesses: Vec<Guess>,
-}
-
-impl Check<'_> {
-    fn object(
-        &mut self,
-        path: &[&str],
-        object: Option<&Object>,
-        dynamic: Dynamic,
-        value: &Json,
-    ) -> Result<(), Refusal> {
-        let dynamic = object.and_then(|object| object.dynamic).unwrap_or(dynamic);
-        for (name, member) in value.members().unwrap_or_default() {
-            if name.is_empty() || name.split('.').any(str::is_empty) {
-                let reason = format!("object field starting or ending with a [.] makes object resolution ambiguous: [{name}]");
-                return Err(Refusal::new(400, kind::MAPPER_PARSING, "failed to parse")
-                    .because(Cause::new(kind::ILLEGAL_ARGUMENT, reason)));
-            }
-            let parts: Vec<&str> = name.split('.').collect();
-            self.member(path, &parts, object, dynamic, member)?;
-        }
-        Ok(())
-    }
-
-    fn member(
-        &mut self,
-        path: &[&str],
-        parts: &[&str],
-        object: Option<&Object>,
-        dynamic: Dynamic,
-        value: &Json,
-    ) -> Result<(), Refusal> {
-        let [name, below @ ..] = parts else { return Ok(()) };
-        let mut here = path.to_vec();
-        here.push(name);
-        let known = object.and_then(|object| object.fields.get(*name));
-        match known {
-            Some(Field::Object(inner)) if below.is_empty() => self.objects(&here, Some(inner), dynamic, value),
-            Some(Field::Object(inner)) => {
-                self.member(&here, below, Some(inner), inner.dynamic.unwrap_or(dynamic), value)
-            }
-            Some(Field::Leaf(leaf)) if below.is_empty() => self.leaf(&here, leaf, value),
-            Some(Field::Leaf(_)) => Err(Refusal::new(
-                400,
-                kind::MAPPER_PARSING,
-                format!("Could not dynamically add mapping for field [{}]. Existing mapping for [{}] must be of type object but found [{}].",
-                    parts.join("."), here.join("."), known.map_or("", |_| "leaf")),
-            )),
-            None => match dynamic {
-                Dynamic::Strict => {
-                    let within = if path.is_empty() { "_doc".to_owned() } else { path.join(".") };
-                    Err(Refusal::new(
-                        400,
-                        kind::STRICT_MAPPING,
-                        format!("mapping set to strict, dynamic introduction of [{name}] within [{within}] is not allowed"),
-                    ))
-                }
-                Dynamic::Ignore => Ok(()),
-                Dynamic::Guess if below.is_empty() => self.guess(&here, value),
-                Dynamic::Guess => self.member(&here, below, None, dynamic, value),
-            },
-        }
-    }
-
-    fn objects(&mut self, path: &[&str], object: Option<&Object>, dynamic: Dynamic, value: &Json) -> Result<(), Refusal> {
-        match value {
-            Json::Object(_) => self.object(path, object, dynamic, value),
-            Json::Array(elements) => {
-                for element in elements {
-                    self.objects(path, object, dynamic, element)?;
-                }
-                Ok(())
-            }
-            Json::Null => Ok(()),
-            _ => {
-                let name = path.last().copied().unwrap_or_default();
-                Err(Refusal::new(
-                    400,
-                    kind::MAPPER_PARSING,
-                    format!(
-                        "object mapping for [{}] tried to parse field [{name}] as object, but found a concrete value",
-                        path.join(".")
-                    ),
-                ))
-            }
-        }
-    }
-
-    fn leaf(&mut self, path: &[&str], leaf: &Leaf, value: &Json) -> Result<(), Refusal> {
-        match value {
-            Json::Null => Ok(()),
-            Json::Array(elements) => {
-                for element in elements {
-                    self.leaf(path, leaf, element)?;
-                }
-                Ok(())
-            }
-            _ => match values::check(leaf, value) {
-                Ok(()) => Ok(()),
-                Err(_) if leaf.ignore_malformed && value.members().is_none() => Ok(()),
-                Err(values::Misfit::ImmenseTerm) => Err(Refusal::illegal_argument(format!(
-                    "Document contains at least one immense term in field=\"{}\" (whose UTF8 encoding is longer than the max length {}), all of which were skipped.",
-                    path.join("."),
-                    values::TERM_BYTES_MAX
-                ))),
-                Err(values::Misfit::Value(cause)) => Err(Refusal::new(
-                    400,
-                    kind::MAPPER_PARSING,
-                    format!(
-                        "failed to parse field [{}] of type [{}] in document with id '{}'. Preview of field's value: '{}'",
-                        path.join("."),
-                        leaf.kind.name(),
-                        self.id,
-                        values::preview(value)
-                    ),
-                )
-                .because(cause)),
-            },
-        }
-    }
-
-    fn guess(&mut self, path: &[&str], value: &Json) -> Result<(), Refusal> {
-        let definition = match value {
-            Json::Null | Json::Raw(_) => return Ok(()),
-            Json::Array(elements) => {
-                for element in elements {
-                    self.guess(path, element)?;
-                }
-                return Ok(());
-            }
-            Json::Object(_) => {
-                self.guesses.push(Guess { path: path.iter().map(|&part| part.to_owned()).collect(), leaf: None });
-                return self.object(path, None, Dynamic::Guess, value);
-            }
-            Json::Bool(_) => Json::object([("type", Json::text("boolean"))]),
-            Json::Number(text) if text.contains(['.', 'e', 'E']) => Json::object([("type", Json::text("float"))]),
-            Json::Number(_) => Json::object([("type", Json::text("long"))]),
-            Json::String(text) if dates::strict_date_optional_time(text).is_some() => {
-                Json::object([("type", Json::text("date"))])
-            }
-            Json::String(_) => Json::object([
-                ("type", Json::text("text")),
-                (
-                    "fields",
-                    Json::object([(
-                        "keyword",
-                        Json::object([("type", Json::text("keyword")), ("ignore_above", Json::int(256))]),
-                    )]),
-                ),
-            ]),
-        };
-        let leaf = Leaf::parse(path.last().copied().unwrap_or_default(), &definition)?;
-        self.leaf(path, &leaf, value)?;
-        self.guesses.push(Guess { path: path.iter().map(|&part| part.to_owned()).collect(), leaf: Some(leaf) });
-        Ok(())
     }
 }
 

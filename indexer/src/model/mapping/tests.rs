@@ -16,7 +16,10 @@ fn mapping() -> Mapping {
 }
 
 fn verdict(source: &str) -> Option<&'static str> {
-    mapping().check("1", &parse(source.as_bytes()).unwrap()).err().map(|refusal| refusal.kind)
+    mapping()
+        .check("1", &parse(source.as_bytes()).unwrap())
+        .err()
+        .map(|refusal| refusal.kind)
 }
 
 #[test]
@@ -53,7 +56,12 @@ fn what_does_not() {
     ] {
         assert_eq!(verdict(source), Some(kind::MAPPER_PARSING), "{source}");
     }
-    for source in [r#"{"zzz":1}"#, r#"{"zzz":null}"#, r#"{"wazuh":{"agent":{"x":1}}}"#, r#"{"wazuh.x":1}"#] {
+    for source in [
+        r#"{"zzz":1}"#,
+        r#"{"zzz":null}"#,
+        r#"{"wazuh":{"agent":{"x":1}}}"#,
+        r#"{"wazuh.x":1}"#,
+    ] {
         assert_eq!(verdict(source), Some(kind::STRICT_MAPPING), "{source}");
     }
     let immense = format!(r#"{{"name":"{}"}}"#, "x".repeat(values::TERM_BYTES_MAX + 1));
@@ -66,13 +74,19 @@ fn a_guessed_mapping_learns_and_then_refuses() {
     let first = parse(br#"{"a":{"b":"text"},"n":1,"d":"2026-01-01","f":1.5,"x.y":true}"#).unwrap();
     let guesses = mapping.check("1", &first).unwrap();
     mapping.learn(guesses);
-    let kind_of = |path: &str| mapping.leaf(path).map(|(leaf, holder)| (leaf.kind.name(), holder.to_owned()));
+    let kind_of = |path: &str| {
+        mapping
+            .leaf(path)
+            .map(|(leaf, holder)| (leaf.kind.name(), holder.to_owned()))
+    };
     assert_eq!(kind_of("a.b"), Some(("text", "a.b".to_owned())));
     assert_eq!(kind_of("a.b.keyword"), Some(("keyword", "a.b".to_owned())));
     assert_eq!(kind_of("n"), Some(("long", "n".to_owned())));
     assert_eq!(kind_of("d"), Some(("date", "d".to_owned())));
     assert_eq!(kind_of("x.y"), Some(("boolean", "x.y".to_owned())));
-    let second = mapping.check("2", &parse(br#"{"n":"word"}"#).unwrap()).unwrap_err();
+    let second = mapping
+        .check("2", &parse(br#"{"n":"word"}"#).unwrap())
+        .unwrap_err();
     assert_eq!(second.kind, kind::MAPPER_PARSING);
     assert_eq!(Mapping::parse(&mapping.json()).unwrap(), mapping);
 }
@@ -80,10 +94,16 @@ fn a_guessed_mapping_learns_and_then_refuses() {
 #[test]
 fn merging_adds_fields_and_keeps_types() {
     let mut mapping = mapping();
-    mapping.merge(Mapping::parse(&parse(br#"{"properties":{"new":{"type":"ip"}}}"#).unwrap()).unwrap()).unwrap();
+    mapping
+        .merge(Mapping::parse(&parse(br#"{"properties":{"new":{"type":"ip"}}}"#).unwrap()).unwrap())
+        .unwrap();
     assert!(mapping.leaf("new").is_some());
-    let changed = Mapping::parse(&parse(br#"{"properties":{"new":{"type":"long"}}}"#).unwrap()).unwrap();
-    assert_eq!(mapping.merge(changed).unwrap_err().kind, kind::ILLEGAL_ARGUMENT);
+    let changed =
+        Mapping::parse(&parse(br#"{"properties":{"new":{"type":"long"}}}"#).unwrap()).unwrap();
+    assert_eq!(
+        mapping.merge(changed).unwrap_err().kind,
+        kind::ILLEGAL_ARGUMENT
+    );
 }
 
 #[test]
@@ -91,7 +111,10 @@ fn addresses_and_networks() {
     let (first, last) = network("10.0.0.0/8").unwrap();
     assert!((first..=last).contains(&address("10.255.0.1").unwrap()));
     assert!(!(first..=last).contains(&address("11.0.0.0").unwrap()));
-    assert_eq!(network("fe80::/10").map(|(first, _)| first), address("fe80::"));
+    assert_eq!(
+        network("fe80::/10").map(|(first, _)| first),
+        address("fe80::")
+    );
     assert_eq!(network("10.0.0.0/33"), None);
     assert_eq!(network("::/0").unwrap(), (0, u128::MAX));
 }

@@ -25,16 +25,23 @@ fn illegal(reason: String) -> Misfit {
 pub fn check(leaf: &Leaf, value: &Json) -> Result<(), Misfit> {
     let Some(text) = value.scalar_text() else {
         return Err(match leaf.kind {
-            FieldType::Keyword | FieldType::Text | FieldType::Ip => {
-                Misfit::Value(Cause::new("illegal_state_exception", "Can't get text on a START_OBJECT"))
-            }
+            FieldType::Keyword | FieldType::Text | FieldType::Ip => Misfit::Value(Cause::new(
+                "illegal_state_exception",
+                "Can't get text on a START_OBJECT",
+            )),
             _ => illegal(format!("Cannot parse object as {}", leaf.kind.name())),
         });
     };
     match leaf.kind {
         FieldType::Keyword => {
-            let dropped = leaf.ignore_above.is_some_and(|bound| text.chars().count() > bound);
-            if !dropped && text.len() > TERM_BYTES_MAX { Err(Misfit::ImmenseTerm) } else { Ok(()) }
+            let dropped = leaf
+                .ignore_above
+                .is_some_and(|bound| text.chars().count() > bound);
+            if !dropped && text.len() > TERM_BYTES_MAX {
+                Err(Misfit::ImmenseTerm)
+            } else {
+                Ok(())
+            }
         }
         FieldType::Text => Ok(()),
         FieldType::Whole { name, min, max } => whole(value, &text, name, min, max),
@@ -45,7 +52,9 @@ pub fn check(leaf: &Leaf, value: &Json) -> Result<(), Misfit> {
         },
         FieldType::Boolean => match (value, text.as_str()) {
             (Json::Bool(_), _) | (Json::String(_), "" | "true" | "false") => Ok(()),
-            _ => Err(illegal(format!("Failed to parse value [{text}] as only [true] or [false] are allowed."))),
+            _ => Err(illegal(format!(
+                "Failed to parse value [{text}] as only [true] or [false] are allowed."
+            ))),
         },
         FieldType::Date => match value {
             Json::Bool(_) => Err(date_failure(&text)),
@@ -60,13 +69,20 @@ pub fn check(leaf: &Leaf, value: &Json) -> Result<(), Misfit> {
 }
 
 fn boolean_as_number() -> Misfit {
-    Misfit::Value(Cause::new("input_coercion_exception", "Current token (VALUE_TRUE) not numeric"))
+    Misfit::Value(Cause::new(
+        "input_coercion_exception",
+        "Current token (VALUE_TRUE) not numeric",
+    ))
 }
 
 fn date_failure(text: &str) -> Misfit {
-    let reason =
-        format!("failed to parse date field [{text}] with format [strict_date_optional_time||epoch_millis]");
-    let behind = Cause::new("date_time_parse_exception", "Failed to parse with all enclosed parsers");
+    let reason = format!(
+        "failed to parse date field [{text}] with format [strict_date_optional_time||epoch_millis]"
+    );
+    let behind = Cause::new(
+        "date_time_parse_exception",
+        "Failed to parse with all enclosed parsers",
+    );
     Misfit::Value(Cause::new(kind::ILLEGAL_ARGUMENT, reason).because(behind))
 }
 
@@ -78,7 +94,10 @@ fn whole(value: &Json, text: &str, name: &str, min: i128, max: i128) -> Result<(
         return Ok(());
     }
     // Fractions are cut off, as the server coerces; the text itself is stored unchanged.
-    let number = text.parse::<i128>().ok().or_else(|| decimal(text).map(|units| units / 1_000_000_000));
+    let number = text
+        .parse::<i128>()
+        .ok()
+        .or_else(|| decimal(text).map(|units| units / 1_000_000_000));
     match number {
         Some(number) if (min..=max).contains(&number) => Ok(()),
         Some(_) if matches!(value, Json::Number(_)) => {
@@ -88,7 +107,9 @@ fn whole(value: &Json, text: &str, name: &str, min: i128, max: i128) -> Result<(
                 format!("Numeric value ({text}) out of range of {short} ({min} - {max})"),
             )))
         }
-        Some(_) => Err(illegal(format!("Value [{text}] is out of range for a {name}"))),
+        Some(_) => Err(illegal(format!(
+            "Value [{text}] is out of range for a {name}"
+        ))),
         None => Err(illegal(format!("For input string: \"{text}\""))),
     }
 }
@@ -97,10 +118,16 @@ fn whole(value: &Json, text: &str, name: &str, min: i128, max: i128) -> Result<(
 pub fn preview(value: &Json) -> String {
     match value {
         Json::Object(members) => {
-            let shown: Vec<_> = members.iter().map(|(name, value)| format!("{name}={}", preview(value))).collect();
+            let shown: Vec<_> = members
+                .iter()
+                .map(|(name, value)| format!("{name}={}", preview(value)))
+                .collect();
             format!("{{{}}}", shown.join(", "))
         }
-        Json::Array(elements) => format!("[{}]", elements.iter().map(preview).collect::<Vec<_>>().join(", ")),
+        Json::Array(elements) => format!(
+            "[{}]",
+            elements.iter().map(preview).collect::<Vec<_>>().join(", ")
+        ),
         other => other.scalar_text().unwrap_or_else(|| "null".to_owned()),
     }
 }
@@ -118,7 +145,11 @@ pub fn network(text: &str) -> Option<(u128, u128)> {
     let (base, prefix) = text.split_once('/')?;
     let ipv4 = base.parse::<Ipv6Addr>().is_err();
     let prefix: u32 = prefix.parse().ok()?;
-    let prefix = if ipv4 { prefix.checked_add(96)? } else { prefix };
+    let prefix = if ipv4 {
+        prefix.checked_add(96)?
+    } else {
+        prefix
+    };
     let free = 128_u32.checked_sub(prefix)?;
     let mask = u128::MAX.checked_shr(prefix).unwrap_or(0);
     debug_assert_eq!(mask.count_ones(), free);

@@ -1,0 +1,742 @@
+//! One test for each rule of `docs/protocol.md` sections 3 and 4 that concerns the agent.
+
+use super::desk::{Desk, loaded};
+use super::{config, job, missing, opened, partial, refused, verdict};
+use crate::agent::{
+    Agent, Answer, Cause, Command, Config, Contradiction, Event, Frame, JobId, LoadId, Observation,
+    Outcome, Pending, Stale, Timer,
+};
+use crate::document::Run;
+use crate::id::{ConnectionId, SessionId, Version};
+use crate::time::Tick;
+use crate::wire::{AgentInfo, EndAck, Hello, Reason, StartAck, Status};
+
+/// Failed rows and whether each is retryable.
+type Failed = &'static [(u64, bool)];
+
+/// Says an event that must change nothing but a counter.
+fn changes_nothing(desk: &mut Desk, event: Event<super::desk::Payload>, stale: Stale) {
+    let (before, commands) = (desk.agent.clone(), desk.commands.len());
+    desk.say(event);
+    assert_eq!(desk.agent, before);
+    let expected = [Command::Observe(Observation::Stale(stale))];
+    assert_eq!(desk.commands[commands..], expected);
+}
+
+fn received(connection: u64, answer: Answer) -> Event<super::desk::Payload> {
+    Event::Received {
+        connection: ConnectionId(connection),
+        answer,
+    }
+}
+
+#[test]
+fn a_retransmitted_start_is_the_same_and_a_new_one_has_a_higher_counter() {
+    let mut desk = Desk::connected(config());
+    desk.sync(job(1, 1));
+    // News of the floor and of ourselves belong to the next new Start.
+    desk.say(Event::Describe {
+        info: Box::new(AgentInfo {
+            hostname: "new".to_owned(),
+            ..AgentInfo::default()
+        }),
+    });
+    desk.sleep();
+    desk.disconnect();
+    desk.connect();
+    let starts = desk.starts();
+    assert_eq!(starts.len(), 3);
+    assert!(starts.iter().all(|start| *start == starts[0]));
+    assert_eq!(starts[0].agent.as_ref().unwrap().hostname, "");
+
+    desk.start_ack(StartAck {
+        version: 99,
+        ..refused(Status::Offline, Reason::Overloaded, 0)
+    });
+    desk.sleep();
+    let new = desk.starts()[3].clone();
+    assert_eq!(new.nonce, starts[0].nonce + 1);
+    assert_eq!(new.version_floor, 99);
+    assert_eq!(new.agent.unwrap().hostname, "new");
+}
+
+#[test]
+fn two_process_starts_have_two_incarnations() {
+    let nonce = |seed: u8| {
+        let mut agent = Agent::new(config(), [seed; 32]);
+        let mut out: Vec<Command<()>> = Vec::new();
+        agent.handle(
+            Tick(0),
+            Event::Connected {
+                connection: ConnectionId(1),
+            },
+            &mut out,
+        );
+        agent.handle(
+            Tick(0),
+            Event::Sync {
+                job: Box::new(job(1, 1)),
+            },
+            &mut out,
+        );
+        let start = out.iter().find_map(|command| match command {
+            Command::Observe(Observation::Started { nonce, .. }) => Some(*nonce),
+            _ => None,
+        });
+        start.unwrap()
+    };
+    assert_ne!(nonce(1) >> 32, nonce(2) >> 32);
+    assert_eq!(nonce(1) & 0xFFFF_FFFF, 1);
+}
+
+#[test]
+fn a_counter_at_its_end_takes_a_new_incarnation() {
+    let mut desk = Desk::connected(config());
+    desk.agent.counter = u32::MAX;
+    let before = desk.agent.incarnation;
+    desk.sync(job(1, 1));
+    let nonce = desk.starts()[0].nonce;
+    assert_eq!(nonce & 0xFFFF_FFFF, 1);
+    assert_ne!(nonce >> 32, u64::from(before));
+}
+
+#[test]
+fn foreign_and_late_messages_change_nothing() {
+    let mut desk = Desk::connected(config());
+    let ok = |session| Answer::EndAck(Box::new(verdict(session, Status::Ok, Reason::None)));
+    let gaps = |session| Answer::ReqRet(Box::new(missing(session, &[(0, 0)])));
+    changes_nothing(&mut desk, received(1, ok(5)), Stale::EndAck);
+
+    desk.sync(job(1, 3));
+    let nonce = desk.starts()[0].nonce;
+    let ack = |ack: StartAck| Answer::StartAck(Box::new(ack));
+    let foreign = [
+        StartAck {
+            nonce: nonce - 1,
+            ..opened(5)
+        },
+        StartAck {
+            nonce: nonce ^ 1 << 32,
+            ..opened(5)
+        },
+        StartAck {
+            nonce,
+            module: "fim".to_owned(),
+            ..opened(5)
+        },
+        StartAck { nonce, ..opened(0) },
+        StartAck {
+            nonce,
+            ..opened(u64::MAX)
+        },
+        StartAck {
+            nonce,
+            status: Status::Processing,
+            ..opened(5)
+        },
+    ];
+    for foreign in foreign {
+        changes_nothing(&mut desk, received(1, ack(foreign)), Stale::StartAck);
+    }
+    let good = StartAck { nonce, ..opened(5) };
+    changes_nothing(&mut desk, received(2, ack(good.clone())), Stale::Connection);
+    changes_nothing(&mut desk, received(1, ok(5)), Stale::EndAck);
+
+    desk.start_ack(good.clone());
+    changes_nothing(
+        &mut desk,
+        received(1, ack(StartAck { session: 6, ..good })),
+        Stale::StartAck,
+    );
+    changes_nothing(&mut desk, received(1, ok(6)), Stale::EndAck);
+    changes_nothing(&mut desk, received(1, ok(u64::MAX)), Stale::EndAck);
+    changes_nothing(&mut desk, received(1, gaps(6)), Stale::ReqRet);
+    changes_nothing(&mut desk, received(0, ok(5)), Stale::Connection);
+    changes_nothing(&mut desk, Event::Committed { job: JobId(1) }, Stale::Commit);
+    changes_nothing(
+        &mut desk,
+        Event::LoadFailed { load: LoadId(77) },
+        Stale::Loaded,
+    );
+    changes_nothing(
+        &mut desk,
+        loaded(LoadId(1), SessionId(5), Run::one(0)),
+        Stale::Loaded,
+    );
+    changes_nothing(
+        &mut desk,
+        Event::Sync {
+            job: Box::new(job(1, 9)),
+        },
+        Stale::Job,
+    );
+    assert_eq!(desk.outcomes(), []);
+
+    desk.is_diligent = false;
+    desk.end_ack(verdict(5, Status::Ok, Reason::None));
+    changes_nothing(&mut desk, received(1, ok(5)), Stale::EndAck);
+    changes_nothing(&mut desk, received(1, gaps(5)), Stale::ReqRet);
+    changes_nothing(&mut desk, Event::Committed { job: JobId(2) }, Stale::Commit);
+    assert_eq!(desk.commits().len(), 1);
+}
+
+#[test]
+fn nothing_is_acknowledged_before_everything_was_sent() {
+    let mut desk = Desk::connected(config());
+    desk.is_diligent = false;
+    desk.sync(job(1, 3));
+    desk.start_ack(opened(5));
+    let early = [
+        Answer::EndAck(Box::new(verdict(5, Status::Ok, Reason::None))),
+        Answer::EndAck(Box::new(partial(5, &[(0, true)], false))),
+        Answer::EndAck(Box::new(partial(5, &[(9, true)], false))),
+        Answer::EndAck(Box::new(verdict(5, Status::Processing, Reason::None))),
+    ];
+    for answer in early {
+        changes_nothing(&mut desk, received(1, answer), Stale::EndAck);
+    }
+    let request = Answer::ReqRet(Box::new(missing(5, &[(0, 2)])));
+    changes_nothing(&mut desk, received(1, request), Stale::ReqRet);
+    // But the manager may end the session at any time.
+    desk.end_ack(verdict(5, Status::Error, Reason::SessionTimeout));
+    assert_eq!((desk.roll_backs(), desk.commits().len()), (1, 0));
+    changes_nothing(
+        &mut desk,
+        loaded(LoadId(1), SessionId(5), Run::new(0, 2)),
+        Stale::Loaded,
+    );
+}
+
+#[test]
+fn a_session_opened_anew_is_acknowledged_only_after_its_own_end() {
+    let mut desk = Desk::ended(config(), 3, 5);
+    desk.disconnect();
+    desk.connect();
+    desk.is_diligent = false;
+    desk.start_ack(opened(6));
+    let early = Answer::EndAck(Box::new(verdict(6, Status::Ok, Reason::None)));
+    changes_nothing(&mut desk, received(2, early), Stale::EndAck);
+    let old = Answer::EndAck(Box::new(verdict(5, Status::Ok, Reason::None)));
+    changes_nothing(&mut desk, received(2, old), Stale::EndAck);
+}
+
+#[test]
+fn a_verdict_may_overtake_the_answer_to_a_repeated_start() {
+    let mut desk = Desk::ended(config(), 3, 5);
+    desk.disconnect();
+    desk.connect();
+    desk.end_ack(verdict(5, Status::Ok, Reason::None));
+    assert_eq!(desk.outcomes(), [Outcome::Acknowledged]);
+}
+
+#[test]
+fn a_partial_rejection_acknowledges_exactly_what_it_may() {
+    let cases: [(Failed, bool, &[u32]); 5] = [
+        (&[(1, true)], false, &[0, 2, 3, 4]),
+        (&[(1, true), (3, false)], true, &[0, 2]),
+        (&[(3, false), (1, true), (3, true)], true, &[0, 2]),
+        (&[(0, true)], true, &[]),
+        (&[(4, true)], true, &[0, 1, 2, 3]),
+    ];
+    for (failed, more, acknowledged) in cases {
+        let mut desk = Desk::ended(config(), 5, 5);
+        desk.end_ack(partial(5, failed, more));
+        let commit = desk.commits().remove(0);
+        let covered: Vec<u32> = (0..8).filter(|seq| commit.covers(*seq)).collect();
+        assert_eq!(covered, acknowledged, "{failed:?} {more}");
+        let Outcome::PartiallyAcknowledged {
+            acknowledged: count,
+            retryable,
+            quarantined,
+            unlisted,
+        } = desk.outcomes().remove(0)
+        else {
+            panic!("not a partial acknowledgement");
+        };
+        assert_eq!(usize::try_from(count).unwrap(), acknowledged.len());
+        assert_eq!(count + retryable + quarantined + unlisted, 5);
+    }
+}
+
+#[test]
+fn an_ok_that_lists_failures_is_believed_only_in_part() {
+    let mut desk = Desk::ended(config(), 5, 5);
+    desk.end_ack(EndAck {
+        status: Status::Ok,
+        ..partial(5, &[(2, false)], false)
+    });
+    assert!(!desk.commits()[0].covers(2));
+    let mut desk = Desk::ended(config(), 5, 5);
+    desk.end_ack(EndAck {
+        failed_more: true,
+        ..verdict(5, Status::Ok, Reason::None)
+    });
+    assert_eq!((desk.commits().len(), desk.roll_backs()), (0, 1));
+}
+
+#[test]
+fn contradictions_acknowledge_nothing() {
+    let contradictions = [
+        partial(5, &[], false),
+        partial(5, &[], true),
+        partial(5, &[(5, true)], false),
+        partial(5, &[(0, true), (1 << 40, true)], true),
+        verdict(5, Status::ChecksumMismatch, Reason::None),
+        verdict(5, Status::Offline, Reason::PartiallyRejected),
+    ];
+    for ack in contradictions {
+        let mut desk = Desk::ended(config(), 5, 5);
+        desk.end_ack(ack.clone());
+        assert_eq!((desk.commits().len(), desk.roll_backs()), (0, 1), "{ack:?}");
+        assert_eq!(desk.agent.pending(), Some(Pending::Backoff));
+    }
+}
+
+#[test]
+fn every_reason_is_tried_again_or_told() {
+    let permanent_at_end = [
+        Reason::UnsupportedVersion,
+        Reason::IdentityMismatch,
+        Reason::SequenceOutOfRange,
+        Reason::InvalidOperation,
+        Reason::InvalidPayload,
+        Reason::IndexNotAllowed,
+        Reason::SizeInvalid,
+        Reason::ClusterMismatch,
+        Reason::AgentRemoved,
+        Reason::ResyncRequired,
+    ];
+    for reason in Reason::ALL
+        .iter()
+        .filter(|reason| **reason != Reason::PartiallyRejected)
+    {
+        let mut at_end = Desk::ended(config(), 5, 5);
+        at_end.end_ack(verdict(5, Status::Error, *reason));
+        let mut at_start = Desk::connected(config());
+        at_start.sync(job(1, 5));
+        at_start.start_ack(refused(Status::Error, *reason, 0));
+
+        let is_told = permanent_at_end.contains(reason);
+        let is_told_at_start = is_told || *reason == Reason::InvalidMessage;
+        for (desk, is_told) in [(at_end, is_told), (at_start, is_told_at_start)] {
+            assert_eq!(
+                (desk.commits().len(), desk.roll_backs()),
+                (0, 1),
+                "{reason}"
+            );
+            let outcomes = desk.outcomes();
+            if is_told {
+                let cause = Cause::Refused {
+                    status: Status::Error,
+                    reason: *reason,
+                    detail: String::new(),
+                };
+                assert_eq!(outcomes, [Outcome::Refused { cause }]);
+                assert_eq!(desk.agent.pending(), None);
+            } else {
+                assert_eq!(outcomes, [], "{reason}");
+                assert_eq!(desk.agent.next_deadline().unwrap().1, Timer::Retry);
+            }
+        }
+    }
+}
+
+#[test]
+fn retry_after_is_honoured_within_what_is_believed_and_outlives_the_job() {
+    let mut desk = Desk::connected(config());
+    desk.sync(job(1, 5));
+    desk.start_ack(refused(Status::Offline, Reason::Overloaded, 60_000));
+    assert_eq!(
+        desk.agent.next_deadline(),
+        Some((Tick(60_000), Timer::Retry))
+    );
+
+    let mut desk = Desk::connected(config());
+    desk.sync(job(1, 5));
+    desk.start_ack(refused(Status::Offline, Reason::Overloaded, u32::MAX));
+    assert_eq!(
+        desk.agent.next_deadline(),
+        Some((Tick(3_600_000), Timer::Retry))
+    );
+
+    let mut desk = Desk::connected(config());
+    desk.sync(job(1, 5));
+    desk.start_ack(refused(Status::Error, Reason::IndexNotAllowed, 60_000));
+    desk.sync(job(2, 5));
+    assert_eq!(
+        desk.starts().len(),
+        1,
+        "a refused job does not open a way around the backoff"
+    );
+    assert_eq!(
+        desk.agent.next_deadline(),
+        Some((Tick(60_000), Timer::Retry))
+    );
+}
+
+#[test]
+fn backoff_grows_up_to_the_interval_and_ends_with_success() {
+    let mut desk = Desk::connected(config());
+    desk.sync(job(1, 1));
+    let mut waited = Vec::new();
+    for _ in 0..12 {
+        let before = desk.now;
+        desk.start_ack(refused(Status::Offline, Reason::Overloaded, 0));
+        desk.sleep();
+        waited.push(desk.now.since(before));
+    }
+    for (failures, delay_ms) in waited.into_iter().enumerate() {
+        let whole = (1_000 << failures).min(300_000);
+        assert!(
+            (whole / 2..=whole).contains(&delay_ms),
+            "{delay_ms} after {failures}"
+        );
+    }
+    desk.start_ack(opened(5));
+    desk.end_ack(verdict(5, Status::Ok, Reason::None));
+    desk.sync(job(2, 1));
+    assert_eq!(desk.starts().last().unwrap().nonce & 0xFF, 14, "at once");
+}
+
+#[test]
+fn the_managers_limit_is_honoured() {
+    let mut desk = Desk::connected(config());
+    desk.sync(job(1, 50));
+    desk.start_ack(StartAck {
+        max_items: 20,
+        ..refused(Status::Error, Reason::SizeInvalid, 0)
+    });
+    assert_eq!(desk.outcomes(), [Outcome::TooLarge { max_items: 20 }]);
+    assert_eq!(desk.agent.max_items(), Some(20));
+    desk.sync(job(2, 21));
+    assert_eq!(desk.outcomes().len(), 2, "known to be too large");
+    desk.sync(job(3, 20));
+    assert_eq!(desk.agent.pending(), Some(Pending::Backoff));
+}
+
+#[test]
+fn one_job_at_a_time() {
+    let mut desk = Desk::ended(config(), 5, 5);
+    desk.sync(job(2, 1));
+    assert_eq!(desk.outcomes(), [Outcome::Busy]);
+    desk.end_ack(verdict(5, Status::Ok, Reason::None));
+    assert_eq!(desk.outcomes(), [Outcome::Busy, Outcome::Acknowledged]);
+}
+
+#[test]
+fn a_job_can_be_described_anew_between_two_sessions() {
+    let mut desk = Desk::ended(config(), 5, 5);
+    desk.end_ack(verdict(5, Status::Error, Reason::VersionConflict));
+    desk.sync(job(1, 8));
+    assert_eq!(desk.starts().len(), 1, "the backoff goes on");
+    desk.sleep();
+    assert_eq!(desk.starts()[1].size, 8);
+    desk.start_ack(opened(6));
+    assert_eq!(desk.sent().last(), Some(&Run::new(4, 7)));
+}
+
+#[test]
+fn exactly_the_rows_asked_for_are_sent_again() {
+    let mut desk = Desk::ended(config(), 100, 5);
+    let (sent, ends) = (desk.sent().len(), desk.ends());
+    desk.req_ret(missing(
+        5,
+        &[(3, 5), (9, 9), (99, 99), (50, 100), (100, 100), (8, 7)],
+    ));
+    assert_eq!(
+        desk.sent()[sent..],
+        [Run::new(3, 5), Run::one(9), Run::one(99)]
+    );
+    assert_eq!(desk.ends(), ends, "no End after a ReqRet");
+    desk.sleep();
+    assert_eq!(desk.ends(), ends + 1, "but one when nothing is heard");
+}
+
+#[test]
+fn requests_without_sense_or_end_are_not_obeyed_for_ever() {
+    let mut desk = Desk::ended(config(), 5, 5);
+    desk.req_ret(missing(5, &[(5, 9), (3, 2), (u64::MAX, u64::MAX)]));
+    assert!(desk.commands.iter().any(|command| matches!(
+        command,
+        Command::RollBack {
+            cause: Cause::Contradiction(Contradiction::EmptyRequest),
+            ..
+        }
+    )));
+    let mut desk = Desk::ended(config(), 100, 5);
+    let mut rounds = 0;
+    while desk.roll_backs() == 0 {
+        desk.req_ret(missing(5, &[(0, 99)]));
+        rounds += 1;
+        assert!(rounds < 100);
+    }
+    assert_eq!(rounds, 19, "8 × 100 and 1024 rows");
+}
+
+#[test]
+fn the_window_of_loads_is_kept_and_answers_in_part_are_completed() {
+    let mut desk = Desk::connected(config());
+    desk.is_diligent = false;
+    desk.sync(job(1, 20));
+    desk.start_ack(opened(5));
+    let loads = |desk: &Desk| {
+        let runs = desk.commands.iter().filter_map(|command| match command {
+            Command::Load { run, .. } => Some(*run),
+            _ => None,
+        });
+        runs.collect::<Vec<_>>()
+    };
+    assert_eq!(loads(&desk), [Run::new(0, 3), Run::new(4, 7)]);
+    assert_eq!(desk.agent.pending(), Some(Pending::Rows));
+    desk.say(loaded(LoadId(1), SessionId(5), Run::new(0, 1)));
+    assert_eq!(
+        loads(&desk)[2..],
+        [Run::new(2, 3)],
+        "what was left out comes next"
+    );
+    // A frame outside what was asked for is not sent.
+    desk.say(Event::Loaded {
+        load: LoadId(2),
+        frames: vec![
+            Frame {
+                run: Run::new(4, 7),
+                payload: (SessionId(5), Run::new(4, 7)),
+            },
+            Frame {
+                run: Run::new(7, 8),
+                payload: (SessionId(5), Run::new(7, 8)),
+            },
+        ],
+    });
+    assert_eq!(desk.sent(), [Run::new(0, 1), Run::new(4, 7)]);
+    desk.say(Event::Loaded {
+        load: LoadId(3),
+        frames: vec![],
+    });
+    assert_eq!(desk.outcomes(), [Outcome::LoadFailed]);
+}
+
+#[test]
+fn a_local_store_that_fails_ends_the_job_visibly() {
+    let mut desk = Desk::connected(config());
+    desk.is_diligent = false;
+    desk.sync(job(1, 5));
+    desk.start_ack(opened(5));
+    desk.say(Event::LoadFailed { load: LoadId(1) });
+    assert_eq!(desk.outcomes(), [Outcome::LoadFailed]);
+    assert_eq!(desk.roll_backs(), 1);
+
+    let mut desk = Desk::ended(config(), 5, 5);
+    desk.is_diligent = false;
+    desk.end_ack(verdict(5, Status::Ok, Reason::None));
+    for attempt in 1..=3 {
+        assert_eq!(desk.commits().len(), attempt);
+        assert_eq!(desk.agent.pending(), Some(Pending::Commit));
+        desk.say(Event::CommitFailed { job: JobId(1) });
+        changes_nothing(&mut desk, Event::Committed { job: JobId(1) }, Stale::Commit);
+        if attempt < 3 {
+            desk.sleep();
+        }
+    }
+    assert_eq!(desk.outcomes(), [Outcome::CommitFailed]);
+}
+
+#[test]
+fn a_session_ends_at_its_longest_time_and_the_job_goes_on() {
+    let mut desk = Desk::ended(config(), 5, 5);
+    while desk.starts().len() == 1 {
+        desk.end_ack(verdict(5, Status::Processing, Reason::None));
+        desk.sleep();
+    }
+    assert!(desk.now >= Tick(3_600_000) && desk.now <= Tick(3_601_000));
+    let is_max = |command: &Command<_>| {
+        matches!(
+            command,
+            Command::RollBack {
+                cause: Cause::SessionMax,
+                ..
+            }
+        )
+    };
+    assert!(desk.commands.iter().any(is_max));
+}
+
+#[test]
+fn the_verdict_is_asked_for_every_thirty_seconds() {
+    let mut desk = Desk::ended(config(), 5, 5);
+    desk.end_ack(verdict(5, Status::Processing, Reason::None));
+    for polls in 1..=4 {
+        desk.sleep();
+        assert_eq!(
+            (desk.now, desk.ends()),
+            (Tick(polls * 30_000), 1 + usize::try_from(polls).unwrap())
+        );
+        desk.end_ack(verdict(5, Status::Processing, Reason::None));
+    }
+}
+
+#[test]
+fn giving_up_leaves_a_verdict_alone() {
+    let mut desk = Desk::connected(config());
+    desk.is_diligent = false;
+    desk.sync(crate::agent::Job {
+        give_up_after_ms: Some(100),
+        ..job(1, 0)
+    });
+    desk.start_ack(opened(5));
+    desk.end_ack(verdict(5, Status::Ok, Reason::None));
+    desk.sleep();
+    assert_eq!(desk.outcomes(), []);
+    desk.say(Event::Committed { job: JobId(1) });
+    assert_eq!(desk.outcomes(), [Outcome::Acknowledged]);
+
+    let mut desk = Desk::new(config());
+    desk.sync(crate::agent::Job {
+        give_up_after_ms: Some(100),
+        ..job(1, 1)
+    });
+    desk.sleep();
+    assert_eq!(
+        (desk.now, desk.outcomes()),
+        (Tick(100), vec![Outcome::GaveUp { last: None }])
+    );
+    assert_eq!(desk.agent.next_deadline(), None);
+}
+
+#[test]
+fn the_floor_only_grows_and_nonsense_is_not_remembered() {
+    let mut desk = Desk::connected(Config {
+        version_floor: Version(50),
+        ..config()
+    });
+    desk.sync(job(1, 1));
+    desk.start_ack(StartAck {
+        version: 40,
+        ..opened(5)
+    });
+    assert_eq!(desk.agent.version_floor(), Version(50));
+    desk.end_ack(EndAck {
+        version: u64::MAX,
+        ..verdict(5, Status::Processing, Reason::None)
+    });
+    assert_eq!(desk.agent.version_floor(), Version(50));
+    desk.end_ack(EndAck {
+        version: 60,
+        ..verdict(5, Status::Ok, Reason::None)
+    });
+    let remembered: Vec<_> = desk
+        .commands
+        .iter()
+        .filter(|command| matches!(command, Command::Remember { .. }))
+        .collect();
+    assert_eq!(remembered, [&Command::Remember { floor: Version(60) }]);
+    desk.sync(job(2, 1));
+    assert_eq!(desk.starts().last().unwrap().version_floor, 60);
+}
+
+#[test]
+fn a_rate_limit_does_not_let_the_session_fall_asleep() {
+    let mut desk = Desk::connected(Config {
+        items_per_second: 1,
+        load_items_max: 512,
+        ..config()
+    });
+    desk.sync(job(1, 40));
+    desk.start_ack(opened(5));
+    let (mut last, mut rows) = (desk.now, 0);
+    while desk.ends() == 0 {
+        desk.sleep();
+        let sent: u64 = desk.sent().iter().map(|run| run.count()).sum();
+        if sent > rows {
+            assert!(desk.now.since(last) < 5_000, "half the idle timeout");
+            (last, rows) = (desk.now, sent);
+        }
+    }
+    assert!(
+        desk.now >= Tick(38_000) && desk.now <= Tick(41_000),
+        "{}",
+        desk.now
+    );
+}
+
+#[test]
+fn an_old_connection_is_not_taken_for_a_new_one() {
+    let mut desk = Desk::ended(config(), 5, 5);
+    let before = desk.agent.clone();
+    for connection in [0, 1] {
+        desk.say(Event::Connected {
+            connection: ConnectionId(connection),
+        });
+    }
+    desk.say(Event::Disconnected {
+        connection: ConnectionId(0),
+    });
+    desk.say(Event::ConnectFailed);
+    assert_eq!(desk.agent, before);
+}
+
+#[test]
+fn messages_find_their_machine() {
+    let mut desk = Desk::ended(config(), 5, 5);
+    let other = |mut ack: EndAck| {
+        ack.module = "fim".to_owned();
+        Answer::EndAck(Box::new(ack))
+    };
+    assert!(
+        desk.agent
+            .concerns(&other(verdict(5, Status::Ok, Reason::None)))
+    );
+    assert!(
+        !desk
+            .agent
+            .concerns(&other(verdict(6, Status::Ok, Reason::None)))
+    );
+    assert!(!desk.agent.concerns(&Answer::Hello(Box::default())));
+    assert!(desk.agent.concerns(&Answer::StartAck(Box::new(opened(9)))));
+    assert!(
+        desk.agent
+            .concerns(&Answer::ReqRet(Box::new(missing(9, &[]))))
+    );
+    desk.end_ack(verdict(5, Status::Ok, Reason::None));
+    assert!(
+        !desk
+            .agent
+            .concerns(&other(verdict(5, Status::Ok, Reason::None)))
+    );
+    let greeter = Desk::new(Config {
+        hello: Some(Hello::default()),
+        ..config()
+    });
+    assert!(greeter.agent.concerns(&Answer::Hello(Box::default())));
+}
+
+#[test]
+fn a_configuration_that_contradicts_itself_is_refused() {
+    assert_eq!(config().validate(), Ok(()));
+    let zero = Config {
+        loads_max: 0,
+        ..config()
+    };
+    assert_eq!(
+        zero.validate(),
+        Err("loads_max must be at least 1".to_owned())
+    );
+    let reversed = Config {
+        backoff_max_ms: 10,
+        ..config()
+    };
+    assert!(
+        reversed
+            .validate()
+            .unwrap_err()
+            .contains("backoff_max_ms (10)")
+    );
+    assert!(
+        Config {
+            module: String::new(),
+            ..config()
+        }
+        .validate()
+        .is_err()
+    );
+}

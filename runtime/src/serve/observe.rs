@@ -1,0 +1,228 @@
+//! What operators count and read: the machines' observations as metrics and logs. No label names an
+//! agent.
+
+use std::time::Duration;
+
+use inventory_sync_core::config::Catalogue;
+use inventory_sync_core::coordinator;
+use inventory_sync_core::manager::{Health, IndexState, Observation, Tally};
+use inventory_sync_core::wire::{Reason, Status};
+use metrics::{counter, histogram};
+
+use super::status::Shared;
+use crate::indexer::HttpOutcome;
+
+fn seconds(ms: u64) -> f64 {
+    Duration::from_millis(ms).as_secs_f64()
+}
+
+pub(super) fn refused_connection(why: &'static str) {
+    counter!("inventory_sync_connections_refused_total", "why" => why).increment(1);
+}
+
+pub(super) fn staged(bytes: u64) {
+    counter!("inventory_sync_staged_bytes_total").increment(bytes);
+}
+
+pub(super) fn bulk(operations: u64, bytes: u64) {
+    counter!("inventory_sync_bulk_requests_total").increment(1);
+    counter!("inventory_sync_bulk_operations_total").increment(operations);
+    counter!("inventory_sync_bulk_bytes_total").increment(bytes);
+}
+
+pub(super) fn bulk_answered(duration: Duration, outcome: &HttpOutcome) {
+    let outcome = match outcome {
+        HttpOutcome::Answer { status: 200..=299, .. } => "answered",
+        HttpOutcome::Answer { .. } => "refused",
+        HttpOutcome::NotSent { .. } => "not_sent",
+        HttpOutcome::Unknown { .. } => "unknown",
+    };
+    histogram!("inventory_sync_bulk_duration_seconds", "outcome" => outcome).record(duration.as_secs_f64());
+}
+
+pub(super) fn stored(shared: &Shared, tallies: &[Tally]) {
+    let stored: u64 = tallies.iter().map(|tally| tally.stored).sum();
+    counter!("inventory_sync_operations_stored_total").increment(stored);
+    shared.count("operations_stored", stored);
+}
+
+/// What a shard observed.
+#[expect(clippy::too_many_lines, reason = "one arm per observation")]
+pub(super) fn shard(shared: &Shared, observation: &Observation) {
+    match observation {
+        Observation::SessionOpened { .. } => {
+            counter!("inventory_sync_sessions_opened_total").increment(1);
+            shared.count("sessions_opened", 1);
+        }
+        Observation::StartRefused { agent, reason } => {
+            counter!("inventory_sync_starts_refused_total", "reason" => reason.name()).increment(1);
+            shared.count("starts_refused", 1);
+            tracing::info!(%agent, reason = reason.name(), "a Start was refused");
+        }
+        Observation::SessionEnded {
+            session,
+            agent,
+            module,
+            status,
+            reason,
+            items,
+            failed,
+            unchanged,
+            duration_ms,
+            delivery_ms,
+        } => {
+            counter!(
+                "inventory_sync_sessions_ended_total",
+                "status" => status.name(), "reason" => reason.name()
+            )
+            .increment(1);
+            counter!("inventory_sync_items_unchanged_total").increment(*unchanged);
+            counter!("inventory_sync_items_failed_total").increment(*failed);
+            histogram!("inventory_sync_session_duration_seconds").record(seconds(*duration_ms));
+            histogram!("inventory_sync_delivery_duration_seconds").record(seconds(*delivery_ms));
+            shared.count("items_unchanged", *unchanged);
+            let session = format_args!("{:016x}", session.0);
+            if *status == Status::Ok {
+                shared.count("sessions_ok", 1);
+                tracing::info!(
+                    %session, %agent, module = module.0, items, unchanged, duration_ms, "session stored",
+                );
+            } else {
+                shared.count("sessions_not_ok", 1);
+                tracing::warn!(
+                    %session, %agent, module = module.0, items, failed, duration_ms,
+                    status = status.name(), reason = reason.name(), "session not stored",
+                );
+            }
+        }
+        Observation::UnknownSession { agent } => {
+            counter!("inventory_sync_unknown_sessions_total").increment(1);
+            tracing::debug!(%agent, "a message for a session that does not exist");
+        }
+        Observation::IdentityMismatch { agent, session } => {
+            counter!("inventory_sync_identity_mismatches_total").increment(1);
+            shared.count("identity_mismatches", 1);
+            tracing::warn!(%agent, %session, "an agent named what belongs to another one");
+        }
+        Observation::BadFrame { agent, flaw } => {
+            counter!("inventory_sync_bad_frames_total").increment(1);
+            tracing::info!(%agent, ?flaw, "a frame was no message for this manager");
+        }
+        Observation::Duplicates { items } => {
+            counter!("inventory_sync_items_duplicate_total").increment(*items);
+        }
+        Observation::StaleAnswer => {
+            counter!("inventory_sync_stale_answers_total").increment(1);
+        }
+        Observation::Conflict { agent, version, operations } => {
+            counter!("inventory_sync_conflicts_total").increment(*operations);
+            shared.count("conflicts", *operations);
+            shared.alert(
+                "conflicts",
+                format!("something else writes our documents: a conflict at version {version}"),
+            );
+            tracing::error!(%agent, %version, operations, "something else writes our documents");
+        }
+        Observation::Tainted { agent, module, until } => {
+            counter!("inventory_sync_taints_total").increment(1);
+            tracing::info!(%agent, module = module.0, until_ms = until.0, "deletes wait: an outcome is unknown");
+        }
+        Observation::Retried { operations } => {
+            counter!("inventory_sync_operations_retried_total").increment(*operations);
+        }
+        Observation::Split { operations } => {
+            counter!("inventory_sync_bulk_splits_total").increment(1);
+            tracing::info!(operations, "a bulk request is split");
+        }
+    }
+}
+
+/// What the coordinator observed.
+pub(super) fn coordinator(
+    shared: &Shared,
+    catalogue: &Catalogue,
+    observation: &coordinator::Observation,
+) {
+    match observation {
+        coordinator::Observation::Health(Health::Ready) => {
+            shared.clear_alert("health");
+            tracing::info!("the Indexer is ready");
+        }
+        coordinator::Observation::Health(Health::Unready(why)) => {
+            let why = super::status::unready(*why);
+            shared.alert("health", format!("the Indexer takes nothing: {why}"));
+            tracing::warn!(why, "the Indexer takes nothing");
+        }
+        coordinator::Observation::Lease { until } => {
+            tracing::debug!(until_ms = until.0, "the lease is renewed");
+        }
+        coordinator::Observation::Bound(bound) => {
+            tracing::trace!(%bound, "the version bound is raised");
+        }
+        coordinator::Observation::Index { index, state, detail } => {
+            let name = catalogue.index_name(*index);
+            let key = format!("index {name}");
+            match state {
+                IndexState::Open => {
+                    shared.clear_alert(&key);
+                    tracing::debug!(index = name, "the index takes documents");
+                }
+                IndexState::NotReady => {
+                    shared.alert(&key, format!("{name}: {detail}"));
+                    tracing::warn!(index = name, detail, "the index is not written to");
+                }
+                IndexState::Paused { .. } => {
+                    shared.alert(&key, format!("{name}: {detail}"));
+                    tracing::warn!(index = name, detail, "the index is paused");
+                }
+                IndexState::Held => {
+                    shared.alert(&key, format!("{name}: {detail}"));
+                    tracing::error!(index = name, detail, "the index is held for an operator");
+                }
+            }
+        }
+        coordinator::Observation::ForeignWriter { writer } => {
+            tracing::warn!(writer, "another writer has written here; waiting to see whether it lives");
+        }
+        coordinator::Observation::ClockAhead { ahead_ms } => {
+            let hours = ahead_ms / 3_600_000;
+            shared.alert("clock", format!("the clock and the version bound are {hours} h apart"));
+            tracing::error!(hours, "the clock and the version bound are far apart");
+        }
+    }
+}
+
+/// Metrics of all reasons begin at 0, so that a rate can be seen from the first one on.
+pub(super) fn describe() {
+    use metrics::{Unit, describe_counter, describe_histogram};
+    describe_counter!("inventory_sync_sessions_opened_total", "Sessions accepted.");
+    describe_counter!("inventory_sync_sessions_ended_total", "Sessions answered, by status and reason.");
+    describe_counter!("inventory_sync_starts_refused_total", "Starts refused, by reason.");
+    describe_counter!("inventory_sync_operations_stored_total", "Operations the Indexer has stored.");
+    describe_counter!("inventory_sync_operations_retried_total", "Operations sent again.");
+    describe_counter!("inventory_sync_items_unchanged_total", "Documents not written, since they are there.");
+    describe_counter!("inventory_sync_items_failed_total", "Items set aside or refused.");
+    describe_counter!("inventory_sync_items_duplicate_total", "Items received a second time.");
+    describe_counter!("inventory_sync_bulk_requests_total", "Bulk requests.");
+    describe_counter!("inventory_sync_bulk_operations_total", "Operations in bulk requests.");
+    describe_counter!("inventory_sync_bulk_bytes_total", Unit::Bytes, "Bytes of bulk bodies.");
+    describe_counter!("inventory_sync_staged_bytes_total", Unit::Bytes, "Bytes of frames staged.");
+    describe_counter!("inventory_sync_conflicts_total", "Operations refused by a higher version.");
+    describe_counter!("inventory_sync_taints_total", "Lanes whose deletes had to wait.");
+    describe_histogram!(
+        "inventory_sync_bulk_duration_seconds", Unit::Seconds, "Time to the answer of a bulk request."
+    );
+    describe_histogram!(
+        "inventory_sync_session_duration_seconds", Unit::Seconds, "Time from Start to verdict."
+    );
+    describe_histogram!(
+        "inventory_sync_delivery_duration_seconds", Unit::Seconds, "Time from completeness to verdict."
+    );
+    for status in Status::ALL {
+        counter!(
+            "inventory_sync_sessions_ended_total",
+            "status" => status.name(), "reason" => Reason::None.name()
+        )
+        .increment(0);
+    }
+}

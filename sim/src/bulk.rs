@@ -1,0 +1,155 @@
+//! The body of a bulk request, read as an Indexer reads it, and the answer as an Indexer writes it (I-13).
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use inventory_indexer::model::engine::{Condition, ItemResult, Operation};
+use inventory_sync_core::config::Catalogue;
+use inventory_sync_core::id::{AgentId, SessionId, Version};
+use serde_json::Value;
+
+use crate::content::{Content, DocKey};
+use crate::oracles::Rendered;
+
+/// What an overlay must say, and the last one that was seen to say it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct OverlayCheck {
+    known: Option<(AgentId, Vec<u8>)>,
+}
+
+impl OverlayCheck {
+    /// Whether the manager-owned fields name this agent and this cluster.
+    fn holds(&mut self, agent: AgentId, cluster: &str, name: &str, overlay: &[u8]) -> bool {
+        if let Some((known_agent, known)) = &self.known
+            && *known_agent == agent
+            && known == overlay
+        {
+            return true;
+        }
+        let Ok(read) = serde_json::from_slice::<Value>(overlay) else { return false };
+        let text = |pointer: &str| read.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+        let holds = text("/agent/id") == Some(format!("{:03}", agent.0))
+            && text("/agent/name").as_deref() == Some(name)
+            && text("/cluster/name").as_deref() == Some(cluster);
+        if holds {
+            self.known = Some((agent, overlay.to_vec()));
+        }
+        holds
+    }
+}
+
+/// What a part of a request is expected to be about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PartOf<'a> {
+    pub(crate) session: SessionId,
+    pub(crate) agent: AgentId,
+    pub(crate) agent_name: &'a str,
+    pub(crate) cluster: &'a str,
+}
+
+/// Reads the lines of one part: operations for the Indexer, and the same as facts for the oracles.
+///
+/// # Errors
+/// A sentence that says what is not as a bulk body must be.
+pub(crate) fn read(
+    body: &[u8],
+    part: PartOf<'_>,
+    catalogue: &Catalogue,
+    check: &mut OverlayCheck,
+) -> Result<Vec<(Operation, Rendered)>, String> {
+    let Some(body) = body.strip_suffix(b"\n") else {
+        return if body.is_empty() { Ok(Vec::new()) } else { Err("no line break at the end".to_owned()) };
+    };
+    let mut lines = body.split(|byte| *byte == b'\n');
+    let mut operations = Vec::new();
+    while let Some(line) = lines.next() {
+        let read: Value = serde_json::from_slice(line)
+            .map_err(|error| format!("no JSON: {error}: {}", String::from_utf8_lossy(line)))?;
+        let (name, action) = match read.as_object().map(|object| object.iter().collect::<Vec<_>>()).as_deref() {
+            Some([(name, action)]) => ((*name).clone(), (*action).clone()),
+            _ => return Err(format!("no action: {read}")),
+        };
+        let text = |field: &str| action.get(field).and_then(Value::as_str).ok_or_else(|| format!("no {field}: {read}"));
+        let version = action.get("version").and_then(Value::as_u64).ok_or_else(|| format!("no version: {read}"))?;
+        if text("version_type")? != "external_gte" {
+            return Err(format!("not by external_gte: {read}"));
+        }
+        let (index_name, id) = (text("_index")?, text("_id")?);
+        let index = catalogue.index(index_name).ok_or_else(|| format!("an unknown index: {read}"))?;
+        let key = DocKey::of_stored(part.cluster, index, id)?;
+        let (content, source) = match name.as_str() {
+            "delete" => (None, None),
+            "index" => {
+                let source = lines.next().ok_or_else(|| format!("no source behind {read}"))?;
+                if source.contains(&b'\r') || !serde_json::from_slice::<Value>(source).is_ok_and(|read| read.is_object()) {
+                    return Err(format!("no JSON object on one line: {}", String::from_utf8_lossy(source)));
+                }
+                let (content, overlay) = Content::of_stored(source)?;
+                if !check.holds(part.agent, part.cluster, part.agent_name, overlay) {
+                    return Err(format!(
+                        "agent {}'s fields are {}",
+                        part.agent,
+                        String::from_utf8_lossy(overlay)
+                    ));
+                }
+                (Some(content), Some(Arc::from(source)))
+            }
+            _ => return Err(format!("an action that is not ours: {read}")),
+        };
+        let operation = Operation {
+            index: index_name.into(),
+            id: id.into(),
+            condition: Condition::external_gte(version),
+            source,
+        };
+        operations.push((operation, Rendered { session: part.session, key, version: Version(version), content }));
+    }
+    Ok(operations)
+}
+
+/// What became of one operation, for the answer.
+#[derive(Debug, Clone)]
+pub(crate) enum Item {
+    /// What the Indexer says of it.
+    Judged(ItemResult),
+    /// What a fault says of it: status and error type.
+    Injected(u16, &'static str),
+}
+
+impl Item {
+    fn status(&self) -> u16 {
+        match self {
+            Self::Judged(Ok(applied)) => applied.status(),
+            Self::Judged(Err(refusal)) => refusal.status,
+            Self::Injected(status, _) => *status,
+        }
+    }
+
+    fn is_error(&self) -> bool {
+        !matches!(self, Self::Judged(Ok(_)))
+    }
+}
+
+/// The answer to a request, in the form that our filter asks for.
+pub(crate) fn answer(operations: &[(Operation, Rendered)], items: &[Item]) -> Vec<u8> {
+    let errors = items.iter().any(Item::is_error);
+    let mut text = String::with_capacity(40 + items.len() * 40);
+    // Writing to a string cannot fail.
+    let _ = write!(text, "{{\"took\":1,\"errors\":{errors},\"items\":[");
+    for (place, ((operation, _), item)) in operations.iter().zip(items).enumerate() {
+        let action = if operation.source.is_some() { "index" } else { "delete" };
+        let comma = if place == 0 { "" } else { "," };
+        let _ = write!(text, "{comma}{{\"{action}\":{{\"status\":{}", item.status());
+        let error = match item {
+            Item::Judged(Ok(_)) => None,
+            Item::Judged(Err(refusal)) => Some((refusal.kind, refusal.reason.clone())),
+            Item::Injected(_, kind) => Some((*kind, "injected".to_owned())),
+        };
+        if let Some((kind, reason)) = error {
+            let _ = write!(text, ",\"error\":{}", serde_json::json!({ "type": kind, "reason": reason }));
+        }
+        text.push_str("}}");
+    }
+    text.push_str("]}");
+    text.into_bytes()
+}

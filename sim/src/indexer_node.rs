@@ -1,0 +1,391 @@
+//! The Indexer: the typed model, and what happens around it to a bulk request on its way.
+//!
+//! ```text
+//!  Bulk ──▶ not sent │ lost │ ──▶ arrives ──▶ refused whole │ applied ──▶ answer ──▶ lost │ garbled │ heard
+//!                        └── given up at the deadline ──▶ … applied late, within late_write_bound
+//! ```
+
+use std::collections::BTreeMap;
+
+use inventory_indexer::model::engine::{Indexer, Operation, Options as IndexerOptions, Settings};
+use inventory_sync_core::answer::BulkOutcome;
+use inventory_sync_core::document::Part;
+use inventory_sync_core::id::BulkId;
+use inventory_sync_core::time::Tick;
+
+use crate::bulk::{Item, answer};
+use crate::faults::Fault;
+use crate::options::Options;
+use crate::oracles::Rendered;
+use crate::trace::Node;
+use crate::world::{Occurrence, World};
+
+/// The index of the writer document.
+pub(crate) const WRITER_INDEX: &str = "inventory-sync-writer";
+
+/// What happens to a request on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fate {
+    /// It arrives, is applied, and its answer is heard.
+    Sound,
+    /// No byte of it is sent.
+    NotSent,
+    /// It never arrives; given up at its deadline.
+    Lost,
+    /// It is applied, its answer never arrives.
+    AnswerLost,
+    /// It is applied, its answer cannot be understood.
+    Garbled,
+    /// It is refused whole with this status.
+    Refused(u16),
+    /// It is given up at its deadline and applied so many milliseconds later.
+    Late(u64),
+    /// Its connection breaks once it is sent, and it is applied so many milliseconds later.
+    Reset(u64),
+    /// Given up at its deadline and applied so many milliseconds later, but only a part of its operations: those whose
+    /// place has its bit set.
+    LateInPart(u64, u64),
+}
+
+/// A bulk request that has been sent.
+#[derive(Debug)]
+pub(crate) struct Request {
+    life: u32,
+    shard: u16,
+    bulk: BulkId,
+    parts: Vec<Part>,
+    operations: Vec<(Operation, Rendered)>,
+    fate: Fate,
+    /// Whether the manager has been told what became of it.
+    answered: bool,
+    /// Whether it has arrived, or never will.
+    settled: bool,
+}
+
+/// The Indexer and what is on its way to it.
+#[derive(Debug)]
+pub(crate) struct IndexerNode {
+    pub(crate) model: Indexer,
+    /// Whether it can be reached at all.
+    pub(crate) reachable: bool,
+    /// Whether its cluster is red.
+    pub(crate) red: bool,
+    /// Whether the periodic refresh stands still.
+    pub(crate) refresh_paused: bool,
+    requests: BTreeMap<u64, Request>,
+    requests_made: u64,
+    /// What is to become of the next requests; a script's choice.
+    pub(crate) scripted: std::collections::VecDeque<Fate>,
+}
+
+impl IndexerNode {
+    pub(crate) fn new(options: &Options) -> Self {
+        let model = Indexer::new(IndexerOptions { seed: options.seed, auto_create: false, guess_mappings: false });
+        Self {
+            model,
+            reachable: true,
+            red: false,
+            refresh_paused: false,
+            requests: BTreeMap::new(),
+            requests_made: 0,
+            scripted: std::collections::VecDeque::new(),
+        }
+    }
+
+    /// The settings of a new index.
+    pub(crate) fn settings(options: &Options) -> Settings {
+        Settings { gc_deletes_ms: options.gc_deletes_ms, ..Settings::default() }
+    }
+
+    /// Whether any request may still be applied or answered.
+    pub(crate) fn is_busy(&self) -> bool {
+        !self.requests.is_empty()
+    }
+
+    /// Makes the shards of all indices missing, or present.
+    pub(crate) fn set_red(&mut self, red: bool) {
+        self.red = red;
+        let names: Vec<String> = self.model.indices().map(|index| index.name.to_string()).collect();
+        for name in names {
+            self.model.change_index(&name, |index| index.shard_missing = red);
+        }
+    }
+
+    /// Blocks an index, or all of them, or none.
+    pub(crate) fn set_blocked(&mut self, name: Option<&str>, blocked: bool) {
+        let names: Vec<String> = self.model.indices().map(|index| index.name.to_string()).collect();
+        for each in names.iter().filter(|each| name.is_none_or(|name| name == *each) && *each != WRITER_INDEX) {
+            self.model.change_index(each, |index| index.settings.blocks.write = blocked);
+        }
+    }
+}
+
+impl World {
+    /// A shard's request has been rendered and is sent.
+    pub(crate) fn send_request(
+        &mut self,
+        (life, shard, bulk, deadline): (u32, u16, BulkId, Tick),
+        parts: Vec<Part>,
+        operations: Vec<(Operation, Rendered)>,
+    ) {
+        let fate = self.draw_fate(operations.len());
+        self.trace.note(self.now(), Node::Indexer, '*', &(bulk, fate));
+        self.indexer.requests_made += 1;
+        let key = self.indexer.requests_made;
+        let request =
+            Request { life, shard, bulk, parts, operations, fate, answered: false, settled: false };
+        let arrival = self.now() + self.indexer_latency_ms();
+        self.indexer.requests.insert(key, request);
+        match fate {
+            Fate::NotSent => self.schedule.at(arrival, Occurrence::RequestArrives(key)),
+            Fate::Lost => {
+                self.settle(key);
+                self.schedule.at(deadline, Occurrence::RequestGivenUp(key));
+            }
+            Fate::Late(after_ms) | Fate::LateInPart(after_ms, _) => {
+                self.schedule.at(deadline, Occurrence::RequestGivenUp(key));
+                self.schedule.at(deadline + after_ms, Occurrence::RequestArrives(key));
+            }
+            Fate::Reset(after_ms) => {
+                self.schedule.at(arrival, Occurrence::RequestGivenUp(key));
+                self.schedule.at(arrival + after_ms, Occurrence::RequestArrives(key));
+            }
+            Fate::Sound | Fate::AnswerLost | Fate::Garbled | Fate::Refused(_) => {
+                self.schedule.at(deadline, Occurrence::RequestGivenUp(key));
+                self.schedule.at(arrival, Occurrence::RequestArrives(key));
+            }
+        }
+    }
+
+    pub(crate) fn indexer_latency_ms(&mut self) -> u64 {
+        let slowest_ms = self.options.indexer_ms;
+        self.latency.between(1, slowest_ms)
+    }
+
+    fn draw_fate(&mut self, operations: usize) -> Fate {
+        if let Some(fate) = self.indexer.scripted.pop_front() {
+            return fate;
+        }
+        if !self.indexer.reachable {
+            return Fate::NotSent;
+        }
+        let latest_ms = self.options.config.late_write_bound_ms - 1;
+        let faults = &mut self.faults;
+        if faults.strikes(Fault::RequestNotSent) {
+            Fate::NotSent
+        } else if faults.strikes(Fault::RequestLost) {
+            Fate::Lost
+        } else if faults.strikes(Fault::AnswerLost) {
+            Fate::AnswerLost
+        } else if faults.strikes(Fault::WriteLate) {
+            let stream = faults.stream(Fault::WriteLate);
+            let after_ms = late_ms(stream, latest_ms);
+            if stream.chance(500_000) { Fate::Late(after_ms) } else { Fate::Reset(after_ms) }
+        } else if operations > 1 && faults.strikes(Fault::WriteLateInPart) {
+            let stream = faults.stream(Fault::WriteLateInPart);
+            Fate::LateInPart(late_ms(stream, latest_ms), stream.bits())
+        } else if faults.strikes(Fault::AnswerGarbled) {
+            Fate::Garbled
+        } else if faults.strikes(Fault::RequestRefused429) {
+            Fate::Refused(429)
+        } else if faults.strikes(Fault::RequestRefused413) {
+            Fate::Refused(413)
+        } else if faults.strikes(Fault::RequestRefused400) {
+            Fate::Refused(400)
+        } else if faults.strikes(Fault::RequestRefused503) {
+            Fate::Refused(503)
+        } else {
+            Fate::Sound
+        }
+    }
+
+    /// Nobody waits any longer.
+    pub(crate) fn request_given_up(&mut self, key: u64) {
+        self.tell_outcome(key, BulkOutcome::Unknown);
+    }
+
+    /// A request reaches the Indexer, in time or late.
+    pub(crate) fn request_arrives(&mut self, key: u64) {
+        let Some(request) = self.indexer.requests.get_mut(&key).filter(|request| !request.settled) else { return };
+        request.settled = true;
+        let (fate, late) = (request.fate, request.answered);
+        let mut operations = std::mem::take(&mut request.operations);
+        match fate {
+            Fate::NotSent => self.tell_outcome(key, BulkOutcome::NotSent),
+            Fate::Lost => {}
+            Fate::Refused(status) => {
+                if status == 503 && self.faults.stream(Fault::RequestRefused503).chance(500_000) {
+                    self.apply_all(&operations, true);
+                }
+                if let ([(_, only)], 400 | 413) = (operations.as_slice(), status) {
+                    self.oracles.refused(only, status);
+                }
+                let body = match status {
+                    413 => Vec::new(),
+                    _ => format!(
+                        r#"{{"error":{{"root_cause":[],"type":"injected_exception","reason":"injected"}},"status":{status}}}"#
+                    )
+                    .into_bytes(),
+                };
+                self.hear(key, status, &body);
+            }
+            Fate::Late(_) | Fate::Reset(_) | Fate::AnswerLost => {
+                self.apply_all(&operations, true);
+                self.bury_request(key);
+            }
+            Fate::LateInPart(_, mask) => {
+                let mut place = 0;
+                operations.retain(|_| {
+                    place += 1;
+                    mask >> (place % 64) & 1 == 1
+                });
+                self.apply_all(&operations, true);
+                self.bury_request(key);
+            }
+            Fate::Garbled => {
+                self.apply_all(&operations, true);
+                self.hear(key, 200, b"{\"took\":1,\"errors\":fal");
+            }
+            Fate::Sound => {
+                let items = self.judge_all(&operations, late);
+                let body = answer(&operations, &items);
+                self.hear(key, 200, &body);
+            }
+        }
+    }
+
+    /// Applies operations of which nobody hears.
+    fn apply_all(&mut self, operations: &[(Operation, Rendered)], late: bool) {
+        let now_ms = self.unix_ms();
+        for (operation, rendered) in operations {
+            let result = self.indexer.model.bulk(std::slice::from_ref(operation), now_ms);
+            if matches!(result.as_deref(), Ok([Ok(_)])) {
+                self.oracles.applied(rendered, late);
+            }
+        }
+    }
+
+    /// Applies operations one by one, with faults of single items.
+    fn judge_all(&mut self, operations: &[(Operation, Rendered)], late: bool) -> Vec<Item> {
+        let now_ms = self.unix_ms();
+        let mut items = Vec::with_capacity(operations.len());
+        for (operation, rendered) in operations {
+            let item = if self.faults.strikes(Fault::Item429) {
+                Item::Injected(429, "rejected_execution_exception")
+            } else if self.faults.strikes(Fault::Item503) {
+                Item::Injected(503, "unavailable_shards_exception")
+            } else if self.faults.strikes(Fault::Item503Late) {
+                let latest_ms = self.options.config.late_write_bound_ms - 1;
+                let after_ms = late_ms(self.faults.stream(Fault::Item503Late), latest_ms);
+                self.plan_straggler(operation.clone(), *rendered, after_ms);
+                Item::Injected(503, "process_cluster_event_timeout_exception")
+            } else if self.faults.strikes(Fault::Item400) {
+                self.oracles.refused(rendered, 400);
+                Item::Injected(400, "mapper_parsing_exception")
+            } else {
+                match self.indexer.model.bulk(std::slice::from_ref(operation), now_ms) {
+                    Ok(mut results) => match results.pop() {
+                        Some(result) => self.judged(rendered, result, late),
+                        None => Item::Injected(500, "no_answer"),
+                    },
+                    Err(refusal) => Item::Judged(Err(refusal)),
+                }
+            };
+            items.push(item);
+        }
+        items
+    }
+
+    fn judged(
+        &mut self,
+        rendered: &Rendered,
+        result: inventory_indexer::model::engine::ItemResult,
+        late: bool,
+    ) -> Item {
+        match &result {
+            Ok(_) => self.oracles.applied(rendered, late),
+            Err(refusal) if refusal.status == 409 && !late => self.oracles.conflict(rendered),
+            Err(refusal) if refusal.status == 400 && refusal.kind != "index_closed_exception" => {
+                self.oracles.refused(rendered, 400);
+            }
+            Err(_) => {}
+        }
+        Item::Judged(result)
+    }
+
+    /// One operation that was answered 503 and is applied later all the same.
+    fn plan_straggler(&mut self, operation: Operation, rendered: Rendered, after_ms: u64) {
+        self.indexer.requests_made += 1;
+        let key = self.indexer.requests_made;
+        let request = Request {
+            life: 0,
+            shard: 0,
+            bulk: BulkId(0),
+            parts: Vec::new(),
+            operations: vec![(operation, rendered)],
+            fate: Fate::Late(after_ms),
+            answered: true,
+            settled: false,
+        };
+        self.indexer.requests.insert(key, request);
+        self.schedule.after(after_ms, Occurrence::RequestArrives(key));
+    }
+
+    /// The answer is on its way back.
+    fn hear(&mut self, key: u64, status: u16, body: &[u8]) {
+        let Some(request) = self.indexer.requests.get(&key) else { return };
+        let current = self.process.as_ref().filter(|process| process.life == request.life);
+        let outcome = match current {
+            None => BulkOutcome::Unknown,
+            Some(process) => {
+                process.bulk_outcome(&request.parts, status, body, self.options.config.failed_items_max)
+            }
+        };
+        let delay_ms = self.indexer_latency_ms();
+        self.schedule.after(delay_ms, Occurrence::RequestAnswered(key, Box::new(outcome)));
+    }
+
+    /// The answer reaches the manager, unless its deadline came first.
+    pub(crate) fn tell_outcome(&mut self, key: u64, outcome: BulkOutcome) {
+        let Some(request) = self.indexer.requests.get_mut(&key) else { return };
+        if !std::mem::replace(&mut request.answered, true) {
+            let (life, shard, bulk) = (request.life, request.shard, request.bulk);
+            self.tell_shard(life, shard, inventory_sync_core::manager::Event::BulkDone { bulk, outcome });
+        }
+        self.bury_request(key);
+    }
+
+    fn settle(&mut self, key: u64) {
+        if let Some(request) = self.indexer.requests.get_mut(&key) {
+            request.settled = true;
+        }
+    }
+
+    fn bury_request(&mut self, key: u64) {
+        if self.indexer.requests.get(&key).is_some_and(|request| request.settled && request.answered) {
+            self.indexer.requests.remove(&key);
+        }
+    }
+
+    /// The manager is gone: nobody waits for its requests, and none of them lands later than the bound.
+    pub(crate) fn orphan_requests(&mut self) {
+        let latest = self.now() + (self.options.config.late_write_bound_ms - 1);
+        let orphans: Vec<u64> = self.indexer.requests.keys().copied().collect();
+        for key in orphans {
+            if let Some(request) = self.indexer.requests.get_mut(&key) {
+                request.answered = true;
+            }
+            self.schedule.at(latest, Occurrence::RequestArrives(key));
+            self.bury_request(key);
+        }
+    }
+}
+
+/// When a late write lands: anywhere within the bound, and often at its very ends, where mistakes live.
+fn late_ms(stream: &mut crate::streams::Stream, latest_ms: u64) -> u64 {
+    match stream.below(8) {
+        0 => latest_ms,
+        1 => 0,
+        _ => stream.between(0, latest_ms),
+    }
+}

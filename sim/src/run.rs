@@ -1,0 +1,177 @@
+//! One run from its first moment to its verdict.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use inventory_sync_core::id::IndexId;
+use inventory_sync_core::manager::Rules;
+use inventory_sync_core::time::Tick;
+use inventory_sync_core::wire::{Reason, Status};
+
+use crate::faults::Fault;
+use crate::options::Options;
+use crate::oracles::{Counts, Violation};
+use crate::script::Action;
+use crate::world::World;
+
+/// More steps than any sound run takes: beyond it something turns in circles.
+const STEPS_MAX: u64 = 20_000_000;
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// All oracles agree, and the world came to rest.
+    Sound,
+    /// An oracle found something wrong.
+    Unsafe(Violation),
+    /// The world did not come to rest in time after it was healed.
+    Stuck {
+        /// What it still waited for.
+        reason: String,
+    },
+    /// The simulator contradicts itself.
+    SimulatorFault(String),
+}
+
+/// What is known of a run when it is over.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// How it ended.
+    pub ending: Ending,
+    /// Steps taken.
+    pub steps: u64,
+    /// Simulated time.
+    pub simulated_ms: u64,
+    /// From healing to rest.
+    pub converged_ms: u64,
+    /// The hash of everything that happened.
+    pub trace_hash: u64,
+    /// What was judged.
+    pub counts: Counts,
+    /// Verdicts by status and reason.
+    pub verdicts: BTreeMap<(Status, Reason), u64>,
+    /// Faults that happened.
+    pub faults: Vec<(Fault, u64)>,
+    /// Lives of the manager's process.
+    pub manager_lives: u32,
+    /// The readable trace, if it was wanted.
+    pub trace: Option<String>,
+}
+
+/// How to run, beside the options.
+#[derive(Debug, Clone, Default)]
+pub struct Conduct {
+    /// Whether to keep the readable trace.
+    pub keep_text: bool,
+    /// Which delivery rules hold; all of them outside a bug bank.
+    pub rules: Rules,
+    /// The environment's choices, each so many milliseconds after the start.
+    pub script: Vec<(u64, Action)>,
+}
+
+/// Runs a world to its end.
+#[must_use]
+pub fn run(options: &Options, conduct: Conduct) -> Report {
+    let mut world = World::new(options.clone(), conduct.rules, conduct.keep_text);
+    world.follow(conduct.script);
+    world.begin_work();
+    let begin = world.now();
+    let mut ending = until(&mut world, begin + options.warm_up_ms);
+    if ending.is_none() {
+        world.begin_chaos();
+        ending = until(&mut world, begin + (options.warm_up_ms + options.chaos_ms));
+    }
+    let healed_at = world.now();
+    let ending = ending.unwrap_or_else(|| converge(&mut world));
+    Report {
+        steps: world.trace.steps(),
+        simulated_ms: world.now().since(begin),
+        converged_ms: world.now().since(healed_at),
+        trace_hash: world.trace.hash(),
+        counts: world.oracles.counts(),
+        verdicts: std::mem::take(&mut world.verdicts),
+        faults: world.faults.fired().filter(|(_, count)| *count > 0).collect(),
+        manager_lives: world.lives,
+        trace: world.trace.into_text(),
+        ending,
+    }
+}
+
+/// Steps up to a tick, or to the first violation.
+fn until(world: &mut World, end: Tick) -> Option<Ending> {
+    while world.schedule.next().is_some_and(|next| next < end) {
+        world.step();
+        if let Some(violation) = world.oracles.violation() {
+            return Some(Ending::Unsafe(violation.clone()));
+        }
+        if world.trace.steps() > STEPS_MAX {
+            let reason = format!("more than {STEPS_MAX} steps: {:?}", world.pending());
+            return Some(Ending::Stuck { reason });
+        }
+    }
+    None
+}
+
+/// Heals everything and waits for rest; then judges what is left.
+fn converge(world: &mut World) -> Ending {
+    world.heal();
+    let end = world.now() + world.options.converge_ms;
+    // Looking whether the world is at rest costs more than a step: once a simulated second is enough.
+    loop {
+        let next = world.now() + 1_000;
+        if let Some(ending) = until(world, next) {
+            return ending;
+        }
+        match world.pending() {
+            None => break,
+            Some(reason) if next >= end => return Ending::Stuck { reason },
+            Some(_) => {}
+        }
+        if world.now() < next && world.schedule.next().is_none() {
+            return Ending::SimulatorFault("nothing is going to happen any more".to_owned());
+        }
+        world.schedule.wait_until(next);
+    }
+    judge_rest(world)
+}
+
+fn judge_rest(world: &mut World) -> Ending {
+    let entries = world.store.len();
+    world.oracles.at_rest(entries);
+    let mut wanted = BTreeMap::new();
+    for node in &world.agents {
+        for lane in &node.lanes {
+            wanted.extend(lane.outbox.wanted.iter().map(|(key, content)| (*key, *content)));
+        }
+    }
+    world.oracles.converged(&wanted);
+    let config = &world.options.config;
+    for (number, index) in (0_u16..).zip(config.catalogue.indices()) {
+        let Some(stored) = world.indexer.model.get_index(&index.name) else { continue };
+        let documents = stored.documents().map(|(id, document)| (&**id, document.version, &document.source()[..]));
+        if let Err(reason) = world.oracles.mirrors(IndexId(number), &config.cluster, documents) {
+            return Ending::SimulatorFault(reason);
+        }
+    }
+    match world.oracles.violation() {
+        Some(violation) => Ending::Unsafe(violation.clone()),
+        None => Ending::Sound,
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Counts { sessions, ok, partial, failed, applied, late, acknowledged } = self.counts;
+        writeln!(f, "steps       {}", self.steps)?;
+        writeln!(f, "simulated   {} s, at rest {} s after healing", self.simulated_ms / 1_000, self.converged_ms / 1_000)?;
+        writeln!(f, "sessions    {sessions}: {ok} ok, {partial} in part, {failed} failed; the manager lived {} times", self.manager_lives)?;
+        writeln!(f, "operations  {applied} applied, {late} of them unheard or late; {acknowledged} acknowledged and looked up")?;
+        for ((status, reason), count) in &self.verdicts {
+            writeln!(f, "verdict     {count:>6}  {status}/{reason}")?;
+        }
+        for (fault, count) in &self.faults {
+            writeln!(f, "fault       {count:>6}  {}", fault.label())?;
+        }
+        write!(f, "trace hash  {:016x}", self.trace_hash)
+    }
+}
