@@ -1,7 +1,7 @@
 //! What a document costs on its way through the pure functions: `cargo run --release -p
-//! inventory-sync-core --example document_cost`. One thread, the best of several rounds.
+//! inventory-sync-core --example document_cost [DOCUMENTS [ROUNDS]]`. One thread, the best of several rounds.
 
-#![expect(
+#![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
     reason = "it measures time, outside the machines"
@@ -20,9 +20,7 @@ use inventory_sync_core::id::{AgentId, SessionId, Version};
 use inventory_sync_core::wire::{self, AgentInfo, BatchBuilder, Item, Operation};
 
 const INDEX: &str = "wazuh-states-inventory-packages";
-const DOCUMENTS: u32 = 20_000;
 const FRAME_BYTES: usize = 64 << 10;
-const ROUNDS: u32 = 20;
 const SESSION: SessionId = SessionId(7);
 const AGENT: AgentId = AgentId(1);
 
@@ -44,11 +42,11 @@ fn document(seq: u32) -> String {
     )
 }
 
-fn frames() -> Frames {
+fn frames(documents: u32) -> Frames {
     let mut frames = Vec::new();
     let (mut seq, mut key) = (0, 0);
     let mut batch = BatchBuilder::new(SESSION.0, FRAME_BYTES);
-    while seq < DOCUMENTS {
+    while seq < documents {
         let payload = document(seq);
         let id = format!("{seq:08x}{:032x}", u128::from(seq) * 0x9E37_79B9_7F4A_7C15);
         let item = Item {
@@ -71,18 +69,34 @@ fn frames() -> Frames {
     Frames(frames)
 }
 
-/// The best time of a round, in nanoseconds a document.
-fn measure(name: &str, mut round: impl FnMut()) {
-    let mut best_ns = u128::MAX;
-    for _ in 0..ROUNDS {
-        let begun = Instant::now();
-        round();
-        best_ns = best_ns.min(begun.elapsed().as_nanos());
+/// Measures rounds over so many documents.
+struct Rounds {
+    documents: u32,
+    rounds: u32,
+}
+
+impl Rounds {
+    /// The best time of a round, in nanoseconds a document.
+    fn measure(&self, name: &str, mut round: impl FnMut()) {
+        let mut best_ns = u128::MAX;
+        for _ in 0..self.rounds {
+            let begun = Instant::now();
+            round();
+            best_ns = best_ns.min(begun.elapsed().as_nanos());
+        }
+        println!("{name:<34} {:>6} ns", best_ns / u128::from(self.documents));
     }
-    println!("{name:<34} {:>6} ns", best_ns / u128::from(DOCUMENTS));
 }
 
 fn main() {
+    let mut numbers = std::env::args()
+        .skip(1)
+        .filter_map(|number| number.parse().ok());
+    let documents: u32 = numbers.next().unwrap_or(20_000).max(1);
+    let rounds = Rounds {
+        documents,
+        rounds: numbers.next().unwrap_or(20).max(1),
+    };
     let catalogue =
         Catalogue::new([("syscollector".to_owned(), [INDEX.to_owned()])]).unwrap_or_default();
     let config = Config::new(catalogue);
@@ -98,30 +112,32 @@ fn main() {
         os_version: "24.04".to_owned(),
         groups: vec!["default".to_owned()],
     };
-    let frames = frames();
-    let payloads: Vec<String> = (0..DOCUMENTS).map(document).collect();
+    let frames = frames(documents);
+    let payloads: Vec<String> = (0..documents).map(document).collect();
     println!(
-        "{DOCUMENTS} documents of {} bytes in {} frames",
+        "{documents} documents of {} bytes in {} frames",
         payloads.last().map_or(0, String::len),
         frames.0.len()
     );
 
-    measure("payload check", || {
+    rounds.measure("payload check", || {
         for payload in &payloads {
             let _ = black_box(check_payload(payload.as_bytes()));
         }
     });
-    measure("payload check by serde_json", || {
+    rounds.measure("payload check by serde_json", || {
         for payload in &payloads {
-            let _ = black_box(serde_json::from_slice::<serde::de::IgnoredAny>(payload.as_bytes()));
+            let _ = black_box(serde_json::from_slice::<serde::de::IgnoredAny>(
+                payload.as_bytes(),
+            ));
         }
     });
-    measure("decode", || {
+    rounds.measure("decode", || {
         for (_, frame) in &frames.0 {
             let _ = black_box(wire::decode(frame));
         }
     });
-    measure("decode and scan", || {
+    rounds.measure("decode and scan", || {
         for (_, frame) in &frames.0 {
             black_box(scanned(&scheme, frame));
         }
@@ -134,7 +150,7 @@ fn main() {
         }
     }
     let allowed: Vec<_> = config.catalogue.index(INDEX).into_iter().collect();
-    measure("plan", || {
+    rounds.measure("plan", || {
         let mut table = staged.clone();
         black_box(plan(&mut table, &&frames, &allowed, false, 1000));
     });
@@ -146,23 +162,30 @@ fn main() {
         agent: AGENT,
         version: Version::from_unix_ms(1_800_000_000_000),
         class: Class::Upsert,
-        ordinals: Runs::from_iter([Run::new(0, DOCUMENTS - 1)]),
+        ordinals: Runs::from_iter([Run::new(0, documents - 1)]),
     };
     let mut body = Vec::with_capacity(64 << 20);
-    measure("render, decoding included", || {
+    rounds.measure("render, decoding included", || {
         body.clear();
         black_box(render(&part, &table, &&frames, &mut body));
     });
-    println!("{:<34} {:>6} bytes", "bulk body", body.len() / DOCUMENTS as usize);
+    println!(
+        "{:<34} {:>6} bytes",
+        "bulk body",
+        body.len() / documents as usize
+    );
 
-    let items = vec![r#"{"index":{"status":200}}"#; DOCUMENTS as usize].join(",");
+    let items = vec![r#"{"index":{"status":200}}"#; documents as usize].join(",");
     let stored = format!(r#"{{"took":9,"errors":false,"items":[{items}]}}"#);
     let parsed = stored.replace("\"errors\":false", "\"errors\":true");
-    let sent = [Sent { part: &part, table: Some(&table) }];
-    measure("answer, all stored", || {
+    let sent = [Sent {
+        part: &part,
+        table: Some(&table),
+    }];
+    rounds.measure("answer, all stored", || {
         black_box(answer::bulk(&sent, 200, stored.as_bytes(), 1000));
     });
-    measure("answer, parsed", || {
+    rounds.measure("answer, parsed", || {
         black_box(answer::bulk(&sent, 200, parsed.as_bytes(), 1000));
     });
 }

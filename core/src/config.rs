@@ -83,9 +83,15 @@ impl Catalogue {
                     .filter(|id| *id != IndexId::UNKNOWN.0)
                     .ok_or(CatalogueError::TooMany)?;
                 owned.push(IndexId(id));
-                catalogue.indices.push(Index { name: index, module });
+                catalogue.indices.push(Index {
+                    name: index,
+                    module,
+                });
             }
-            catalogue.modules.push(Module { name, indices: owned });
+            catalogue.modules.push(Module {
+                name,
+                indices: owned,
+            });
         }
         Ok(catalogue)
     }
@@ -258,7 +264,9 @@ impl Config {
         for pair in order.windows(2) {
             let ((lower, low_ms), (upper, high_ms)) = (pair[0], pair[1]);
             if low_ms >= high_ms {
-                return Err(format!("{lower} ({low_ms}) must be smaller than {upper} ({high_ms})"));
+                return Err(format!(
+                    "{lower} ({low_ms}) must be smaller than {upper} ({high_ms})"
+                ));
             }
         }
         let positive = [
@@ -283,10 +291,16 @@ impl Config {
             }
         }
         if self.items_per_session_max > u64::from(u32::MAX) {
-            return Err(format!("items_per_session_max must be at most {}", u32::MAX));
+            return Err(format!(
+                "items_per_session_max must be at most {}",
+                u32::MAX
+            ));
         }
         if !is_cluster_name(&self.cluster) {
-            return Err(format!("cluster name {:?} must match [a-z0-9-]+", self.cluster));
+            return Err(format!(
+                "cluster name {:?} must match [a-z0-9-]+",
+                self.cluster
+            ));
         }
         Ok(())
     }

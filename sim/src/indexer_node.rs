@@ -80,7 +80,7 @@ pub(crate) struct IndexerNode {
 
 impl IndexerNode {
     pub(crate) fn new(options: &Options) -> Self {
-        let model = Indexer::new(IndexerOptions { seed: options.seed, auto_create: false, guess_mappings: false });
+        let model = Indexer::new(IndexerOptions { seed: options.seed, auto_create: false, ..IndexerOptions::default() });
         Self {
             model,
             reachable: true,

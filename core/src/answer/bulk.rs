@@ -24,12 +24,7 @@ pub struct Sent<'a> {
 /// sent, is an unknown outcome (`docs/protocol.md` section 5). The lists of failures keep the lowest
 /// `failed_items_max`.
 #[must_use]
-pub fn bulk(
-    sent: &[Sent<'_>],
-    status: u16,
-    body: &[u8],
-    failed_items_max: usize,
-) -> BulkOutcome {
+pub fn bulk(sent: &[Sent<'_>], status: u16, body: &[u8], failed_items_max: usize) -> BulkOutcome {
     let refusal = match status {
         200..=299 => return answered(sent, body, failed_items_max).unwrap_or(BulkOutcome::Unknown),
         401 => Refusal::Unauthorized,
@@ -44,10 +39,16 @@ pub fn bulk(
     let detail = sentence(status, body);
     let operations: u64 = sent.iter().map(|sent| sent.part.ordinals.count()).sum();
     if operations == 1 && matches!(refusal, Refusal::TooLarge | Refusal::Malformed) {
-        let kind = ErrorBody::of_request(body).map(|error| error.kind).unwrap_or_default();
+        let kind = ErrorBody::of_request(body)
+            .map(|error| error.kind)
+            .unwrap_or_default();
         return refuse_alone(sent, status, &kind, &detail, failed_items_max);
     }
-    BulkOutcome::Refused { refusal, status, detail }
+    BulkOutcome::Refused {
+        refusal,
+        status,
+        detail,
+    }
 }
 
 /// A request of one operation that cannot be split any further: the operation is refused for good.
@@ -65,7 +66,9 @@ fn refuse_alone(
         }
         part.finish()
     });
-    BulkOutcome::Answered { parts: parts.collect() }
+    BulkOutcome::Answered {
+        parts: parts.collect(),
+    }
 }
 
 /// `None` when the answer is not understood.
@@ -97,7 +100,9 @@ fn answered(sent: &[Sent<'_>], body: &[u8], failed_items_max: usize) -> Option<B
 fn all_stored(sent: &[Sent<'_>], body: &[u8]) -> Option<()> {
     let rest = body.trim_ascii().strip_prefix(b"{\"took\":")?;
     let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let mut rest = rest.get(digits..)?.strip_prefix(b",\"errors\":false,\"items\":[")?;
+    let mut rest = rest
+        .get(digits..)?
+        .strip_prefix(b",\"errors\":false,\"items\":[")?;
     let mut first = true;
     for sent in sent {
         let (head, deletes): (&[u8], bool) = match sent.part.class {
@@ -132,11 +137,18 @@ fn count_stored(sent: &Sent<'_>) -> PartOutcome {
 /// The operations of a part, with what the table knows of them.
 fn operations<'a>(sent: &Sent<'a>) -> Box<dyn Iterator<Item = Operation> + 'a> {
     let part = sent.part;
-    let mut known =
-        sent.table.map(|table| table.operations(part.class, &part.ordinals).peekable());
+    let mut known = sent
+        .table
+        .map(|table| table.operations(part.class, &part.ordinals).peekable());
     Box::new(part.ordinals.iter().map(move |ordinal| {
-        let found = known.as_mut().and_then(|known| known.next_if(|next| next.ordinal == ordinal));
-        found.unwrap_or(Operation { ordinal, index: IndexId::UNKNOWN, seq: None })
+        let found = known
+            .as_mut()
+            .and_then(|known| known.next_if(|next| next.ordinal == ordinal));
+        found.unwrap_or(Operation {
+            ordinal,
+            index: IndexId::UNKNOWN,
+            seq: None,
+        })
     }))
 }
 
@@ -258,15 +270,21 @@ impl<'a> PartBuilder<'a> {
                 outcome.conflict_version = outcome.conflict_version.max(version);
             }
             Verdict::Refused => {
-                let (kind, reason) =
-                    item.error.as_ref().map_or(("", ""), |error| (&error.kind, error.reason()));
+                let (kind, reason) = item
+                    .error
+                    .as_ref()
+                    .map_or(("", ""), |error| (&error.kind, error.reason()));
                 self.refuse(operation, item.status, kind, &clip(reason));
             }
         }
     }
 
     fn refuse(&mut self, operation: Operation, status: u16, kind: &str, detail: &str) {
-        add(&mut self.outcome.refused, operation.index, operation.ordinal);
+        add(
+            &mut self.outcome.refused,
+            operation.index,
+            operation.ordinal,
+        );
         let Some(seq) = operation.seq else { return };
         let shares = self.table.into_iter().flat_map(|table| table.sharing(seq));
         for seq in std::iter::once(seq).chain(shares) {
@@ -282,7 +300,10 @@ impl<'a> PartBuilder<'a> {
     }
 
     fn finish(self) -> PartOutcome {
-        PartOutcome { failures: self.failures.finish(), ..self.outcome }
+        PartOutcome {
+            failures: self.failures.finish(),
+            ..self.outcome
+        }
     }
 }
 
@@ -295,10 +316,12 @@ fn count(list: &mut Vec<(IndexId, u64)>, index: IndexId) {
 }
 
 fn add(list: &mut Vec<(IndexId, Runs)>, index: IndexId, ordinal: u32) {
-    let place = list.binary_search_by_key(&index, |(index, _)| *index).unwrap_or_else(|place| {
-        list.insert(place, (index, Runs::new()));
-        place
-    });
+    let place = list
+        .binary_search_by_key(&index, |(index, _)| *index)
+        .unwrap_or_else(|place| {
+            list.insert(place, (index, Runs::new()));
+            place
+        });
     list[place].1.insert(Run::one(ordinal));
 }
 

@@ -38,7 +38,9 @@ struct Refused {
 impl ErrorBody {
     /// The error of a refused request; `None` when the body is not that of one: empty, or plain text.
     pub fn of_request(body: &[u8]) -> Option<Self> {
-        serde_json::from_slice::<Refused>(body).ok().map(|refused| refused.error)
+        serde_json::from_slice::<Refused>(body)
+            .ok()
+            .map(|refused| refused.error)
     }
 
     pub fn reason(&self) -> &str {
@@ -56,18 +58,30 @@ impl ErrorBody {
     /// Of the indices asked for, those that the error names: in its fields, or in brackets in its text.
     pub fn indices(&self, catalogue: &Catalogue, asked: &[IndexId]) -> Vec<IndexId> {
         let names = |name: &str| {
-            let fields = self.root_cause.iter().map(|cause| &cause.index).chain([&self.index]);
+            let fields = self
+                .root_cause
+                .iter()
+                .map(|cause| &cause.index)
+                .chain([&self.index]);
             fields.flatten().any(|field| field == name)
                 || self.reason().contains(&format!("[{name}]"))
         };
-        asked.iter().copied().filter(|index| names(catalogue.index_name(*index))).collect()
+        asked
+            .iter()
+            .copied()
+            .filter(|index| names(catalogue.index_name(*index)))
+            .collect()
     }
 }
 
 /// A sentence about a refused request: the Indexer's own words where it has some.
 pub(super) fn sentence(status: u16, body: &[u8]) -> String {
     let text = match ErrorBody::of_request(body) {
-        Some(error) => format!("the Indexer answers {status} {}: {}", error.kind, error.reason()),
+        Some(error) => format!(
+            "the Indexer answers {status} {}: {}",
+            error.kind,
+            error.reason()
+        ),
         None => {
             let text = String::from_utf8_lossy(body);
             let text = text.trim();
@@ -84,7 +98,9 @@ pub(super) fn clip(text: &str) -> String {
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    text.get(..end).unwrap_or_default().replace(['\n', '\r'], " ")
+    text.get(..end)
+        .unwrap_or_default()
+        .replace(['\n', '\r'], " ")
 }
 
 #[cfg(test)]
@@ -98,9 +114,15 @@ mod tests {
             sentence(403, body),
             "the Indexer answers 403 security_exception: no permissions for [x]"
         );
-        assert_eq!(sentence(401, b"Unauthorized"), "the Indexer answers 401: Unauthorized");
+        assert_eq!(
+            sentence(401, b"Unauthorized"),
+            "the Indexer answers 401: Unauthorized"
+        );
         assert_eq!(sentence(413, b""), "the Indexer answers 413");
-        assert_eq!(sentence(400, "ä".repeat(500).as_bytes()).len(), 256);
-        assert_eq!(sentence(400, &[b'a', b'\n', 0xFF, b'b']), "the Indexer answers 400: a \u{FFFD}b");
+        assert_eq!(sentence(400, "ä".repeat(500).as_bytes()).len(), 255);
+        assert_eq!(
+            sentence(400, &[b'a', b'\n', 0xFF, b'b']),
+            "the Indexer answers 400: a \u{FFFD}b"
+        );
     }
 }

@@ -38,7 +38,8 @@ mod tests {
     #[test]
     fn each_state_is_told_apart() {
         let unready = HealthOutcome::Unready;
-        let body = |level: &str| format!(r#"{{"cluster_name":"c","status":"{level}","timed_out":false}}"#);
+        let body =
+            |level: &str| format!(r#"{{"cluster_name":"c","status":"{level}","timed_out":false}}"#);
         for (status, body, outcome) in [
             (200, body("green"), HealthOutcome::Ready),
             (200, body("yellow"), HealthOutcome::Ready),
@@ -46,9 +47,21 @@ mod tests {
             (408, body("red"), unready(Unready::Red)),
             (200, body("mauve"), unready(Unready::Unreachable)),
             (200, "<html>".to_owned(), unready(Unready::Unreachable)),
-            (401, "Unauthorized".to_owned(), unready(Unready::Unauthorized)),
-            (403, r#"{"error":{"type":"security_exception"}}"#.to_owned(), unready(Unready::Forbidden)),
-            (503, "OpenSearch Security not initialized.".to_owned(), unready(Unready::Initializing)),
+            (
+                401,
+                "Unauthorized".to_owned(),
+                unready(Unready::Unauthorized),
+            ),
+            (
+                403,
+                r#"{"error":{"type":"security_exception"}}"#.to_owned(),
+                unready(Unready::Forbidden),
+            ),
+            (
+                503,
+                "OpenSearch Security not initialized.".to_owned(),
+                unready(Unready::Initializing),
+            ),
             (500, String::new(), unready(Unready::Unreachable)),
         ] {
             assert_eq!(health(status, body.as_bytes()), outcome, "{status} {body}");

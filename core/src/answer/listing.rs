@@ -56,9 +56,15 @@ impl Collector {
         let sha1 = hit._source.as_ref().and_then(|source| {
             let same = source.wazuh.is_some_and(|overlay| self.is_ours(overlay));
             let sha1 = source.checksum.as_ref()?.hash.as_ref()?.sha1.as_ref()?;
-            sha1.as_str().filter(|_| same).and_then(|digits| decode_sha1(digits.as_bytes()))
+            sha1.as_str()
+                .filter(|_| same)
+                .and_then(|digits| decode_sha1(digits.as_bytes()))
         });
-        let document = Listed { index, id, unchanged_if: sha1 };
+        let document = Listed {
+            index,
+            id,
+            unchanged_if: sha1,
+        };
         self.listing.push(Version(hit._version), document);
         true
     }
@@ -159,11 +165,17 @@ pub fn page(
     for hit in &body.hits.hits {
         let index = catalogue.index(&hit._index);
         let taken = index.is_some_and(|index| {
-            collectors.iter_mut().fold(false, |taken, each| each.take(index, hit) | taken)
+            collectors
+                .iter_mut()
+                .fold(false, |taken, each| each.take(index, hit) | taken)
         });
         foreign += usize::from(!taken);
     }
-    Page::Hits { scroll_id: body._scroll_id, hits: body.hits.hits.len(), foreign }
+    Page::Hits {
+        scroll_id: body._scroll_id,
+        hits: body.hits.hits.len(),
+        foreign,
+    }
 }
 
 #[cfg(test)]

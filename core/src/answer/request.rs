@@ -79,7 +79,12 @@ pub struct Request {
 
 impl Request {
     fn new(method: Method, target: String, body: &[u8]) -> Self {
-        Self { method, target, content: Content::Json, body: body.to_vec() }
+        Self {
+            method,
+            target,
+            content: Content::Json,
+            body: body.to_vec(),
+        }
     }
 }
 
@@ -117,13 +122,21 @@ pub fn create_writer_index() -> Request {
             },
         },
     });
-    Request::new(Method::Put, format!("/{WRITER_INDEX}"), body.to_string().as_bytes())
+    Request::new(
+        Method::Put,
+        format!("/{WRITER_INDEX}"),
+        body.to_string().as_bytes(),
+    )
 }
 
 /// Reads the writer document, realtime. Read by [`writer_read`](super::writer_read).
 #[must_use]
 pub fn read_writer(cluster: &str) -> Request {
-    Request::new(Method::Get, format!("/{WRITER_INDEX}/_doc/{}", encoded(cluster)), b"")
+    Request::new(
+        Method::Get,
+        format!("/{WRITER_INDEX}/_doc/{}", encoded(cluster)),
+        b"",
+    )
 }
 
 /// Writes the writer document by compare-and-set. Read by [`writer_written`](super::writer_written).
@@ -136,7 +149,10 @@ pub fn write_writer(
 ) -> Request {
     let condition = match condition {
         WriterCondition::Absent => "op_type=create".to_owned(),
-        WriterCondition::Unchanged { seq_no, primary_term } => {
+        WriterCondition::Unchanged {
+            seq_no,
+            primary_term,
+        } => {
             format!("if_seq_no={seq_no}&if_primary_term={primary_term}")
         }
     };
@@ -159,7 +175,11 @@ pub fn create_index(catalogue: &Catalogue, index: IndexId) -> Request {
 /// Refreshes indices. Read by [`refreshed`](super::refreshed).
 #[must_use]
 pub fn refresh(catalogue: &Catalogue, indices: &[IndexId]) -> Request {
-    Request::new(Method::Post, format!("/{}/_refresh", names(catalogue, indices)), b"")
+    Request::new(
+        Method::Post,
+        format!("/{}/_refresh", names(catalogue, indices)),
+        b"",
+    )
 }
 
 /// Counts this cluster's documents in one index. Read by [`counted`](super::counted).
@@ -182,7 +202,10 @@ pub fn list(
     agents: &[AgentId],
     page: usize,
 ) -> Request {
-    let agents: Vec<String> = agents.iter().map(|agent| format!("{:03}", agent.0)).collect();
+    let agents: Vec<String> = agents
+        .iter()
+        .map(|agent| format!("{:03}", agent.0))
+        .collect();
     let body = json!({
         "size": page.clamp(1, PAGE_MAX),
         "sort": ["_doc"],
@@ -207,20 +230,30 @@ pub fn list(
 #[must_use]
 pub fn list_on(scroll_id: &str) -> Request {
     let body = json!({"scroll": SCROLL_KEPT, "scroll_id": scroll_id});
-    Request::new(Method::Post, "/_search/scroll".to_owned(), body.to_string().as_bytes())
+    Request::new(
+        Method::Post,
+        "/_search/scroll".to_owned(),
+        body.to_string().as_bytes(),
+    )
 }
 
 /// Frees a listing's snapshot. Whatever the answer, it is freed after a while.
 #[must_use]
 pub fn list_close(scroll_id: &str) -> Request {
     let body = json!({"scroll_id": [scroll_id]});
-    Request::new(Method::Delete, "/_search/scroll".to_owned(), body.to_string().as_bytes())
+    Request::new(
+        Method::Delete,
+        "/_search/scroll".to_owned(),
+        body.to_string().as_bytes(),
+    )
 }
 
 /// Names of indices for a path, separated by commas.
 fn names(catalogue: &Catalogue, indices: &[IndexId]) -> String {
-    let names: Vec<String> =
-        indices.iter().map(|index| encoded(catalogue.index_name(*index))).collect();
+    let names: Vec<String> = indices
+        .iter()
+        .map(|index| encoded(catalogue.index_name(*index)))
+        .collect();
     names.join(",")
 }
 

@@ -64,12 +64,22 @@ pub fn writer_read(status: u16, body: &[u8]) -> WriterOutcome {
     let document = serde_json::from_value::<Source>(source)
         .map_err(|error| error.to_string())
         .and_then(|source| {
-            let nonce =
-                source.nonce.parse().map_err(|_| "its nonce is not a number".to_owned())?;
-            Ok(WriterDocument { writer: source.writer, nonce, bound: Version(source.bound) })
+            let nonce = source
+                .nonce
+                .parse()
+                .map_err(|_| "its nonce is not a number".to_owned())?;
+            Ok(WriterDocument {
+                writer: source.writer,
+                nonce,
+                bound: Version(source.bound),
+            })
         });
     match document {
-        Ok(document) => WriterOutcome::Found { document, seq_no, primary_term },
+        Ok(document) => WriterOutcome::Found {
+            document,
+            seq_no,
+            primary_term,
+        },
         Err(flaw) => WriterOutcome::Malformed(format!(
             "the writer document cannot be understood ({flaw}): was it changed by hand?"
         )),
@@ -116,7 +126,11 @@ mod tests {
         );
         assert_eq!(
             writer_read(200, body.as_bytes()),
-            WriterOutcome::Found { document, seq_no: 7, primary_term: 2 }
+            WriterOutcome::Found {
+                document,
+                seq_no: 7,
+                primary_term: 2
+            }
         );
     }
 
@@ -127,17 +141,29 @@ mod tests {
         let gone = br#"{"error":{"type":"index_not_found_exception","reason":"no such index"},"status":404}"#;
         assert_eq!(writer_read(404, gone), WriterOutcome::Unknown);
         let garbled = br#"{"_seq_no":1,"_primary_term":1,"found":true,"_source":{"writer":"a","nonce":"x","bound":1}}"#;
-        assert!(matches!(writer_read(200, garbled), WriterOutcome::Malformed(_)));
+        assert!(matches!(
+            writer_read(200, garbled),
+            WriterOutcome::Malformed(_)
+        ));
         let other = br#"{"_seq_no":1,"_primary_term":1,"found":true,"_source":{"writer":"a"}}"#;
-        assert!(matches!(writer_read(200, other), WriterOutcome::Malformed(_)));
+        assert!(matches!(
+            writer_read(200, other),
+            WriterOutcome::Malformed(_)
+        ));
         assert_eq!(writer_read(503, absent), WriterOutcome::Unknown);
-        assert_eq!(writer_read(200, b"{\"found\":true}"), WriterOutcome::Unknown);
+        assert_eq!(
+            writer_read(200, b"{\"found\":true}"),
+            WriterOutcome::Unknown
+        );
     }
 
     #[test]
     fn a_write_is_written_refused_or_unknown() {
         let done = br#"{"_index":"i","_id":"w","_version":1,"result":"created","_shards":{},"_seq_no":0,"_primary_term":1}"#;
-        let written = WriteOutcome::Written { seq_no: 0, primary_term: 1 };
+        let written = WriteOutcome::Written {
+            seq_no: 0,
+            primary_term: 1,
+        };
         assert_eq!(writer_written(201, done), written);
         assert_eq!(writer_written(200, done), written);
         assert_eq!(writer_written(200, b"{"), WriteOutcome::Unknown);

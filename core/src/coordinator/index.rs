@@ -47,7 +47,9 @@ impl IndexBook {
             checks: 0,
             reports: VecDeque::new(),
         };
-        Self { books: vec![book; count] }
+        Self {
+            books: vec![book; count],
+        }
     }
 
     fn get(&mut self, index: IndexId) -> Option<&mut Book> {
@@ -55,11 +57,16 @@ impl IndexBook {
     }
 
     pub(super) fn states(&self) -> Vec<(IndexState, String)> {
-        self.books.iter().map(|book| (book.state, book.detail.clone())).collect()
+        self.books
+            .iter()
+            .map(|book| (book.state, book.detail.clone()))
+            .collect()
     }
 
     pub(super) fn has_pending(&self) -> bool {
-        self.books.iter().any(|book| book.state == IndexState::NotReady)
+        self.books
+            .iter()
+            .any(|book| book.state == IndexState::NotReady)
     }
 }
 
@@ -97,7 +104,12 @@ impl Coordinator {
         out.push(Command::CreateIndex { request, index });
     }
 
-    pub(super) fn on_index_created(&mut self, index: IndexId, outcome: IndexOutcome, out: &mut Out) {
+    pub(super) fn on_index_created(
+        &mut self,
+        index: IndexId,
+        outcome: IndexOutcome,
+        out: &mut Out,
+    ) {
         match outcome {
             IndexOutcome::Exists => self.set(index, IndexState::Open, String::new(), out),
             IndexOutcome::Refused(detail) => self.not_ready(index, detail, out),
@@ -113,7 +125,10 @@ impl Coordinator {
         }
         let delay_ms = self.backoff_ms(checks);
         let at = self.now + delay_ms;
-        let at = self.timers.get(&Timer::Indices).map_or(at, |armed| at.min(*armed));
+        let at = self
+            .timers
+            .get(&Timer::Indices)
+            .map_or(at, |armed| at.min(*armed));
         self.arm(Timer::Indices, at);
         self.set(index, IndexState::NotReady, detail, out);
     }
@@ -132,7 +147,11 @@ impl Coordinator {
         let changes = book.state != state;
         book.state = state;
         book.detail.clone_from(&detail);
-        out.push(Command::Observe(Observation::Index { index, state, detail }));
+        out.push(Command::Observe(Observation::Index {
+            index,
+            state,
+            detail,
+        }));
         if changes {
             self.tell(None, manager::Event::IndexChanged { index, state }, out);
         }
@@ -182,13 +201,23 @@ impl Coordinator {
     fn report(&mut self, agent: AgentId, tally: Tally) {
         let (at, window_ms) = (self.now, self.config.fault_window_ms);
         if let Some(book) = self.indices.get(tally.index) {
-            while book.reports.front().is_some_and(|old| at.since(old.at) > window_ms)
+            while book
+                .reports
+                .front()
+                .is_some_and(|old| at.since(old.at) > window_ms)
                 || book.reports.len() >= REPORTS_MAX
             {
                 book.reports.pop_front();
             }
-            let Tally { stored, refused, .. } = tally;
-            book.reports.push_back(Report { at, agent, stored, refused });
+            let Tally {
+                stored, refused, ..
+            } = tally;
+            book.reports.push_back(Report {
+                at,
+                agent,
+                stored,
+                refused,
+            });
         }
     }
 
@@ -236,7 +265,9 @@ impl Coordinator {
                 refusing.insert(report.agent);
             }
         }
-        refused >= refusals_min && refused > stored && refusing.len() >= agents_min.min(active.len())
+        refused >= refusals_min
+            && refused > stored
+            && refusing.len() >= agents_min.min(active.len())
     }
 
     pub(super) fn on_resume(&mut self, index: IndexId, out: &mut Out) {

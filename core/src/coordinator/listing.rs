@@ -31,8 +31,11 @@ impl Listings {
 
     /// The indices that those who are served need.
     fn indices(&self) -> Vec<IndexId> {
-        let mut indices: Vec<IndexId> =
-            self.serving.iter().flat_map(|want| want.indices.iter().copied()).collect();
+        let mut indices: Vec<IndexId> = self
+            .serving
+            .iter()
+            .flat_map(|want| want.indices.iter().copied())
+            .collect();
         indices.sort_unstable();
         indices.dedup();
         indices
@@ -62,7 +65,11 @@ impl Coordinator {
         out: &mut Out,
     ) {
         let since = self.now;
-        self.listings.waiting.push_back(Want { target, indices, since });
+        self.listings.waiting.push_back(Want {
+            target,
+            indices,
+            since,
+        });
         self.start_listing(out);
     }
 
@@ -98,9 +105,18 @@ impl Coordinator {
         match outcome {
             RefreshOutcome::Done => {
                 let indices = self.listings.indices();
-                let targets = self.listings.serving.iter().map(|want| want.target).collect();
+                let targets = self
+                    .listings
+                    .serving
+                    .iter()
+                    .map(|want| want.target)
+                    .collect();
                 let request = self.ask(Ask::List);
-                out.push(Command::List { request, indices, targets });
+                out.push(Command::List {
+                    request,
+                    indices,
+                    targets,
+                });
             }
             RefreshOutcome::Paused { indices } => self.without(&indices, out),
             RefreshOutcome::Failed => self.answer_all(&ListingOutcome::Failed, out),
@@ -110,7 +126,10 @@ impl Coordinator {
     pub(super) fn on_list_report(&mut self, report: ListingReport, out: &mut Out) {
         match report {
             ListingReport::Complete { targets } if targets.len() == self.listings.serving.len() => {
-                for (want, outcome) in std::mem::take(&mut self.listings.serving).iter().zip(targets) {
+                for (want, outcome) in std::mem::take(&mut self.listings.serving)
+                    .iter()
+                    .zip(targets)
+                {
                     self.answer(want, outcome, out);
                 }
             }
@@ -124,8 +143,9 @@ impl Coordinator {
     /// Those that need a paused index are told; the others are asked for again without it.
     fn without(&mut self, paused: &[IndexId], out: &mut Out) {
         let needs = |want: &Want| want.indices.iter().any(|index| paused.contains(index));
-        let (told, rest): (Vec<Want>, Vec<Want>) =
-            std::mem::take(&mut self.listings.serving).into_iter().partition(needs);
+        let (told, rest): (Vec<Want>, Vec<Want>) = std::mem::take(&mut self.listings.serving)
+            .into_iter()
+            .partition(needs);
         if told.is_empty() {
             // An index in the way that nobody asked for: the answer makes no sense.
             self.listings.serving = rest;
@@ -133,7 +153,9 @@ impl Coordinator {
         }
         for want in &told {
             let indices = want.indices.iter().filter(|index| paused.contains(index));
-            let outcome = ListingOutcome::Paused { indices: indices.copied().collect() };
+            let outcome = ListingOutcome::Paused {
+                indices: indices.copied().collect(),
+            };
             self.answer(want, outcome, out);
         }
         for want in rest.into_iter().rev() {
@@ -148,7 +170,10 @@ impl Coordinator {
     }
 
     fn answer(&self, want: &Want, outcome: ListingOutcome, out: &mut Out) {
-        let event = manager::Event::Listed { session: want.target.session, outcome };
+        let event = manager::Event::Listed {
+            session: want.target.session,
+            outcome,
+        };
         self.tell(Some(want.target.shard), event, out);
     }
 }

@@ -254,12 +254,26 @@ impl Coordinator {
                 Some(Ask::CleanStop) => self.say_stopped(durable, out),
                 _ => {}
             },
-            Event::ListingWanted { shard, session, agent, indices } => {
-                let target = ListingTarget { shard, session, agent };
+            Event::ListingWanted {
+                shard,
+                session,
+                agent,
+                indices,
+            } => {
+                let target = ListingTarget {
+                    shard,
+                    session,
+                    agent,
+                };
                 self.on_listing_wanted(target, indices, out);
             }
             Event::ListingCancelled { shard, session } => self.on_listing_cancelled(shard, session),
-            Event::Refusals { shard, session, agent, tallies } => {
+            Event::Refusals {
+                shard,
+                session,
+                agent,
+                tallies,
+            } => {
                 self.on_refusals(shard, session, agent, &tallies, out);
             }
             Event::Stored { agent, tallies } => self.on_stored(agent, &tallies, out),
@@ -308,12 +322,22 @@ impl Coordinator {
     /// # Panics
     /// When they contradict each other: that is our bug.
     pub fn check_invariants(&self) {
-        let listing =
-            self.asks.values().filter(|ask| matches!(ask, Ask::Refresh | Ask::List)).count();
+        let listing = self
+            .asks
+            .values()
+            .filter(|ask| matches!(ask, Ask::Refresh | Ask::List))
+            .count();
         assert!(listing <= 1, "one listing at a time");
-        let writing = self.asks.values().filter(|ask| matches!(ask, Ask::Writer(_))).count();
+        let writing = self
+            .asks
+            .values()
+            .filter(|ask| matches!(ask, Ask::Writer(_)))
+            .count();
         assert!(writing <= 1, "one step of the writer at a time");
-        assert!(self.asks.len() <= 4 + 2 * self.config.catalogue.indices().len(), "asks are bounded");
+        assert!(
+            self.asks.len() <= 4 + 2 * self.config.catalogue.indices().len(),
+            "asks are bounded"
+        );
     }
 
     /// The Indexer's state, as operators are told.
@@ -387,7 +411,8 @@ impl Coordinator {
             HealthOutcome::Unready(Unready::Unauthorized) => self.config.retry_max_ms,
             HealthOutcome::Unready(_) => {
                 self.health_attempts = self.health_attempts.saturating_add(1);
-                self.backoff_ms(self.health_attempts - 1).min(self.config.health_interval_ms)
+                self.backoff_ms(self.health_attempts - 1)
+                    .min(self.config.health_interval_ms)
             }
         };
         self.arm(Timer::Health, self.now + delay_ms);
@@ -415,7 +440,10 @@ impl Coordinator {
         event: manager::Event<std::convert::Infallible>,
         out: &mut Out,
     ) {
-        out.push(Command::Tell { shard, event: Box::new(event) });
+        out.push(Command::Tell {
+            shard,
+            event: Box::new(event),
+        });
     }
 
     fn ask(&mut self, ask: Ask) -> RequestId {
@@ -430,14 +458,21 @@ impl Coordinator {
     }
 
     fn take_due(&mut self) -> Option<Timer> {
-        let due = self.timers.iter().find(|(_, at)| **at <= self.now).map(|(timer, _)| *timer)?;
+        let due = self
+            .timers
+            .iter()
+            .find(|(_, at)| **at <= self.now)
+            .map(|(timer, _)| *timer)?;
         self.timers.remove(&due);
         Some(due)
     }
 
     /// A delay that doubles with each attempt up to the limit, and lies in its upper half.
     fn backoff_ms(&mut self, attempts: u32) -> u64 {
-        let doubled = self.config.retry_base_ms.saturating_mul(1_u64 << attempts.min(20));
+        let doubled = self
+            .config
+            .retry_base_ms
+            .saturating_mul(1_u64 << attempts.min(20));
         let longest = doubled.min(self.config.retry_max_ms).max(1);
         longest - self.rng.next_u64() % (longest / 2 + 1)
     }
@@ -460,7 +495,10 @@ impl Coordinator {
         if clean {
             self.stopping = Stopping::Recording;
             let request = self.ask(Ask::CleanStop);
-            out.push(Command::Record { request, what: Record::CleanStop });
+            out.push(Command::Record {
+                request,
+                what: Record::CleanStop,
+            });
         } else {
             self.say_stopped(false, out);
         }

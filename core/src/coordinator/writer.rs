@@ -21,9 +21,7 @@ pub(super) enum Step {
     /// Neither bound nor document: are there documents?
     Count,
     /// Make a bound durable in `meta`.
-    Record {
-        bound: Version,
-    },
+    Record { bound: Version },
     /// Write the document.
     Write {
         bound: Version,
@@ -88,7 +86,10 @@ impl Coordinator {
             self.raise_clock(bound);
         }
         let shards = u64::from(self.config.shards.max(1));
-        let (items, bytes) = (self.config.items_max / shards, self.config.bytes_max / shards);
+        let (items, bytes) = (
+            self.config.items_max / shards,
+            self.config.bytes_max / shards,
+        );
         self.tell(None, manager::Event::QuotaSlice { items, bytes }, out);
         self.begin(out);
     }
@@ -142,7 +143,10 @@ impl Coordinator {
             }
             step @ Step::Record { bound } => {
                 let request = self.ask(Ask::Writer(step));
-                out.push(Command::Record { request, what: Record::Bound(bound) });
+                out.push(Command::Record {
+                    request,
+                    what: Record::Bound(bound),
+                });
             }
             Step::Write { bound, .. } => self.write(bound, out),
         }
@@ -158,7 +162,10 @@ impl Coordinator {
 
     fn write(&mut self, bound: Version, out: &mut Out) {
         let condition = match self.writer.place {
-            Some((seq_no, primary_term)) => WriterCondition::Unchanged { seq_no, primary_term },
+            Some((seq_no, primary_term)) => WriterCondition::Unchanged {
+                seq_no,
+                primary_term,
+            },
             None => WriterCondition::Absent,
         };
         let document = WriterDocument {
@@ -166,10 +173,17 @@ impl Coordinator {
             nonce: self.config.nonce,
             bound,
         };
-        let step = Step::Write { bound, asked_at: self.now };
+        let step = Step::Write {
+            bound,
+            asked_at: self.now,
+        };
         self.writer.step = step;
         let request = self.ask(Ask::Writer(step));
-        out.push(Command::WriteWriter { request, condition, document });
+        out.push(Command::WriteWriter {
+            request,
+            condition,
+            document,
+        });
     }
 
     fn take_step(&mut self, step: Step, out: &mut Out) {
@@ -212,7 +226,11 @@ impl Coordinator {
                     self.next_bound(out);
                 }
             }
-            WriterOutcome::Found { document, seq_no, primary_term } => {
+            WriterOutcome::Found {
+                document,
+                seq_no,
+                primary_term,
+            } => {
                 self.judge_writer(document, (seq_no, primary_term), out);
             }
         }
@@ -228,7 +246,10 @@ impl Coordinator {
             return out.push(Command::Abort { reason });
         }
         if !is_ours && self.writer.holds {
-            let reason = format!("writer {:?} has taken over: only one may write", document.writer);
+            let reason = format!(
+                "writer {:?} has taken over: only one may write",
+                document.writer
+            );
             return out.push(Command::Abort { reason });
         }
         if !is_ours && !self.is_abandoned(&document, place.0, out) {
@@ -244,7 +265,9 @@ impl Coordinator {
         let writer = &document.writer;
         match self.writer.foreign {
             None => {
-                out.push(Command::Observe(Observation::ForeignWriter { writer: writer.clone() }));
+                out.push(Command::Observe(Observation::ForeignWriter {
+                    writer: writer.clone(),
+                }));
                 self.writer.foreign = Some((seq_no, self.now));
             }
             Some((seen, _)) if seen != seq_no => {
@@ -283,7 +306,13 @@ impl Coordinator {
     pub(super) fn on_bound_recorded(&mut self, step: Step, durable: bool, out: &mut Out) {
         match step {
             Step::Record { bound } if durable => {
-                self.take_step(Step::Write { bound, asked_at: self.now }, out);
+                self.take_step(
+                    Step::Write {
+                        bound,
+                        asked_at: self.now,
+                    },
+                    out,
+                );
             }
             _ => self.retry_step(step),
         }
@@ -294,7 +323,10 @@ impl Coordinator {
             return;
         };
         match outcome {
-            WriteOutcome::Written { seq_no, primary_term } => {
+            WriteOutcome::Written {
+                seq_no,
+                primary_term,
+            } => {
                 self.writer.place = Some((seq_no, primary_term));
                 self.renewed(bound, asked_at, out);
             }
@@ -326,9 +358,10 @@ impl Coordinator {
 
     /// What the shards must know before the first version is granted.
     fn first_lease(&mut self, out: &mut Out) {
-        let clean = self.writer.recovered.is_some_and(|recovered| {
-            recovered.clean_stop && recovered.bound.is_some()
-        });
+        let clean = self
+            .writer
+            .recovered
+            .is_some_and(|recovered| recovered.clean_stop && recovered.bound.is_some());
         if !clean && !self.writer.is_virgin {
             let until = self.now + self.config.late_write_bound_ms;
             self.tell(None, manager::Event::TaintAll { until }, out);

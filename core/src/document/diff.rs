@@ -46,7 +46,13 @@ pub fn diff<C: Chunks>(
     }
     let removals = u32::try_from(table.removals.ends.len()).ok()?;
     let (chunks, operations) = table.number();
-    Some(DiffSummary { chunks, removals, removal_bytes, operations, unchanged })
+    Some(DiffSummary {
+        chunks,
+        removals,
+        removal_bytes,
+        operations,
+        unchanged,
+    })
 }
 
 /// The listing, found by hash.
@@ -96,13 +102,18 @@ impl<'a> Known<'a> {
     fn may_have(&self, row: &Row) -> bool {
         !row.marks.has(Marks::DELETE)
             && !row.marks.has(Marks::SUPERSEDED)
-            && self.places.find(row.hash, |other| self.hashes.get(other) == Some(&row.hash)).is_some()
+            && self
+                .places
+                .find(row.hash, |other| self.hashes.get(other) == Some(&row.hash))
+                .is_some()
     }
 
     fn find(&self, row: &Row, id: &str) -> Option<(usize, Listed<'a>)> {
         let listing = self.listing;
         let same = |other| {
-            listing.get(other).is_some_and(|other| (other.index, other.id) == (row.index, id))
+            listing
+                .get(other)
+                .is_some_and(|other| (other.index, other.id) == (row.index, id))
         };
         let place = self.places.find(row.hash, same)?;
         Some((place, listing.get(place)?))

@@ -46,13 +46,21 @@ pub fn plan<C: Chunks>(
     }
     for chunk in &table.chunks {
         for row in table.rows_of(chunk) {
-            if let Some(flaw) = row.marks.flaw().filter(|_| !row.marks.has(Marks::SUPERSEDED)) {
+            if let Some(flaw) = row
+                .marks
+                .flaw()
+                .filter(|_| !row.marks.has(Marks::SUPERSEDED))
+            {
                 failures.offer(row.seq, || flaw.failure(row.seq));
             }
         }
     }
     let (chunks, operations) = table.number();
-    Some(PlanSummary { chunks, operations, failures: failures.finish() })
+    Some(PlanSummary {
+        chunks,
+        operations,
+        failures: failures.finish(),
+    })
 }
 
 /// Marks the rows whose hash another row has too; says whether there are any.
@@ -60,7 +68,9 @@ fn mark_repeated(table: &mut SessionTable) -> bool {
     let mut places = HashPlaces::for_entries(table.rows.len());
     let mut found = false;
     for chunk in 0..table.chunks.len() {
-        let Some(chunk) = table.chunks.get(chunk).copied() else { continue };
+        let Some(chunk) = table.chunks.get(chunk).copied() else {
+            continue;
+        };
         for at in chunk.start..chunk.start + chunk.count as usize {
             let Some(row) = table.rows.get(at).copied().filter(Row::is_addressable) else {
                 continue;
@@ -108,7 +118,11 @@ fn supersede(table: &mut SessionTable, groups: Groups, failures: &mut Lowest) {
             continue;
         };
         for place in places {
-            let Some(row) = table.rows.get_mut(place).filter(|row| row.seq != winner.seq) else {
+            let Some(row) = table
+                .rows
+                .get_mut(place)
+                .filter(|row| row.seq != winner.seq)
+            else {
                 continue;
             };
             row.marks.set(Marks::SUPERSEDED);
@@ -133,7 +147,10 @@ impl HashPlaces {
     /// Room for so many. A place beyond 2^32 is not taken in: no session and no listing has as many.
     pub fn for_entries(entries: usize) -> Self {
         let size = (entries.max(4) * 2).next_power_of_two();
-        Self { slots: vec![0; size], mask: size - 1 }
+        Self {
+            slots: vec![0; size],
+            mask: size - 1,
+        }
     }
 
     /// Finds the first entry for which `same` holds, or takes this one in.
@@ -190,7 +207,12 @@ pub(crate) struct Lowest {
 
 impl Lowest {
     pub(crate) const fn new(max: usize) -> Self {
-        Self { max, kept: Vec::new(), total: 0, limit: u32::MAX }
+        Self {
+            max,
+            kept: Vec::new(),
+            total: 0,
+            limit: u32::MAX,
+        }
     }
 
     /// Counts a failure and, if it is among the lowest so far, makes and keeps it.
@@ -215,7 +237,10 @@ impl Lowest {
 
     pub(crate) fn finish(mut self) -> Failures {
         self.prune();
-        Failures { lowest: self.kept, total: self.total }
+        Failures {
+            lowest: self.kept,
+            total: self.total,
+        }
     }
 }
 

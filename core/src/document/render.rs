@@ -60,7 +60,9 @@ fn items<C: Chunks>(
     let side = side(part.class);
     let mut wanted = Wanted::new(&part.ordinals);
     while let Some(next) = wanted.peek() {
-        let after = table.chunks.partition_point(|chunk| chunk.first[side] <= next);
+        let after = table
+            .chunks
+            .partition_point(|chunk| chunk.first[side] <= next);
         let chunk = table.chunks.get(after.checked_sub(1)?)?;
         let mut ordinal = chunk.first[side];
         let frame = chunks.chunk(table.session(), chunk.key)?;
@@ -109,7 +111,13 @@ impl<'t> Lines<'t> {
             }
             Class::Delete | Class::Removal => DELETE,
         };
-        Self { table, action, head: Vec::with_capacity(128), index: None, tail }
+        Self {
+            table,
+            action,
+            head: Vec::with_capacity(128),
+            index: None,
+            tail,
+        }
     }
 
     fn action(&mut self, index: IndexId, id: &str, out: &mut Vec<u8>) {
@@ -117,7 +125,8 @@ impl<'t> Lines<'t> {
             self.index = Some(index);
             self.head.clear();
             self.head.extend_from_slice(self.action);
-            self.head.extend_from_slice(self.table.scheme.quoted_name(index));
+            self.head
+                .extend_from_slice(self.table.scheme.quoted_name(index));
             self.head.extend_from_slice(BEFORE_ID);
             write_escaped(&self.table.id_prefix, &mut self.head);
         }

@@ -25,7 +25,10 @@ impl Run {
     /// The run of one member.
     #[must_use]
     pub const fn one(member: u32) -> Self {
-        Self { first: member, last: member }
+        Self {
+            first: member,
+            last: member,
+        }
     }
 
     /// How many members; at least 1.
@@ -62,7 +65,9 @@ impl Runs {
     #[must_use]
     pub fn up_to(count: u32) -> Self {
         match count.checked_sub(1) {
-            Some(last) => Self { runs: vec![Run { first: 0, last }] },
+            Some(last) => Self {
+                runs: vec![Run { first: 0, last }],
+            },
             None => Self::new(),
         }
     }
@@ -113,8 +118,12 @@ impl Runs {
             self.runs.push(run);
             return;
         }
-        let begin = self.runs.partition_point(|each| each.last.saturating_add(1) < run.first);
-        let end = self.runs.partition_point(|each| each.first <= run.last.saturating_add(1));
+        let begin = self
+            .runs
+            .partition_point(|each| each.last.saturating_add(1) < run.first);
+        let end = self
+            .runs
+            .partition_point(|each| each.first <= run.last.saturating_add(1));
         if begin == end {
             self.runs.insert(begin, run);
             return;
@@ -144,10 +153,16 @@ impl Runs {
         let head = self.runs[begin];
         let tail = self.runs[end - 1];
         if head.first < run.first {
-            rest.push(Run { first: head.first, last: run.first - 1 });
+            rest.push(Run {
+                first: head.first,
+                last: run.first - 1,
+            });
         }
         if tail.last > run.last {
-            rest.push(Run { first: run.last + 1, last: tail.last });
+            rest.push(Run {
+                first: run.last + 1,
+                last: tail.last,
+            });
         }
         self.runs.splice(begin..end, rest);
     }
@@ -158,7 +173,10 @@ impl Runs {
         let mut missing = Self::new();
         missing.runs.push(run);
         let begin = self.runs.partition_point(|each| each.last < run.first);
-        for each in self.runs[begin..].iter().take_while(|each| each.first <= run.last) {
+        for each in self.runs[begin..]
+            .iter()
+            .take_while(|each| each.first <= run.last)
+        {
             missing.remove(*each);
         }
         missing
@@ -181,7 +199,10 @@ impl Runs {
             } else {
                 // `wanted` is below this run's count and so fits a sequence.
                 let cut = run.first + u32::try_from(wanted).unwrap_or(u32::MAX);
-                taken.runs.push(Run { first: run.first, last: cut - 1 });
+                taken.runs.push(Run {
+                    first: run.first,
+                    last: cut - 1,
+                });
                 run.first = cut;
                 wanted = 0;
             }

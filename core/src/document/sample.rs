@@ -17,7 +17,10 @@ pub(crate) const AGENT: AgentId = AgentId(1);
 /// Two modules: `a` owns the indices 0 and 1, `b` owns 2.
 pub(crate) fn config() -> Config {
     let modules = [
-        ("a".to_owned(), vec!["states-zero".to_owned(), "states-one".to_owned()]),
+        (
+            "a".to_owned(),
+            vec!["states-zero".to_owned(), "states-one".to_owned()],
+        ),
         ("b".to_owned(), vec!["states-two".to_owned()]),
     ];
     Config::new(Catalogue::new(modules).unwrap())
@@ -63,7 +66,11 @@ impl Sample {
     }
 
     pub(crate) fn delete(seq: u64, index: &str, id: &str) -> Self {
-        Self { operation: 1, data: None, ..Self::upsert(seq, index, id, "") }
+        Self {
+            operation: 1,
+            data: None,
+            ..Self::upsert(seq, index, id, "")
+        }
     }
 }
 
@@ -89,7 +96,10 @@ pub(crate) fn frame(items: &[Sample]) -> Vec<u8> {
         })
         .collect();
     let values = fbb.create_vector(&values);
-    let args = generated::DataBatchArgs { session: SESSION.0, values: Some(values) };
+    let args = generated::DataBatchArgs {
+        session: SESSION.0,
+        values: Some(values),
+    };
     let batch = generated::DataBatch::create(&mut fbb, &args);
     let message = generated::Message::create(
         &mut fbb,
@@ -104,7 +114,12 @@ pub(crate) fn frame(items: &[Sample]) -> Vec<u8> {
 
 pub(crate) fn scanned(scheme: &Scheme, frame: &[u8]) -> (FrameSummary, FrameTable) {
     let message = wire::decode(frame).unwrap();
-    scan(scheme, AGENT, &Items::of(&message).unwrap(), frame.len() as u64)
+    scan(
+        scheme,
+        AGENT,
+        &Items::of(&message).unwrap(),
+        frame.len() as u64,
+    )
 }
 
 /// A store in memory.
@@ -153,8 +168,10 @@ pub(crate) mod sessions {
     /// Ids that meet often; one needs escapes.
     pub(crate) const IDS: [&str; 4] = ["a", "b", "q\"\\\n\u{e4}", "a b"];
     pub(crate) const NAMES: [&str; 3] = ["states-zero", "states-one", "states-two"];
-    pub(crate) const SUMS: [&str; 2] =
-        ["0123456789abcdef0123456789abcdef01234567", "ffff456789abcdef0123456789abcdef01234567"];
+    pub(crate) const SUMS: [&str; 2] = [
+        "0123456789abcdef0123456789abcdef01234567",
+        "ffff456789abcdef0123456789abcdef01234567",
+    ];
 
     /// An object as text: members in any order, perhaps with a `wazuh` and a checksum among them.
     pub(crate) fn payload() -> impl Strategy<Value = String> {
@@ -175,7 +192,11 @@ pub(crate) mod sessions {
                     texts.insert(place.index(texts.len() + 1), text);
                 }
                 if let Some((place, value, escaped)) = overlay {
-                    let key = if escaped { "\\u0077a\\u007auh" } else { "wazuh" };
+                    let key = if escaped {
+                        "\\u0077a\\u007auh"
+                    } else {
+                        "wazuh"
+                    };
                     texts.insert(place.index(texts.len() + 1), format!("\"{key}\":{value}"));
                 }
                 spread(&format!("{{{}}}", texts.join(",")), space)
@@ -187,10 +208,19 @@ pub(crate) mod sessions {
             let (index, id) = (NAMES[index], IDS[id]);
             let upsert = Sample::upsert(0, index, id, &payload);
             match kind {
-                0 => Sample { data: None, ..upsert },
-                1 => Sample { data: Some(b"{\"a\":}".to_vec()), ..upsert },
+                0 => Sample {
+                    data: None,
+                    ..upsert
+                },
+                1 => Sample {
+                    data: Some(b"{\"a\":}".to_vec()),
+                    ..upsert
+                },
                 2 => Sample { id: None, ..upsert },
-                3 => Sample { index: Some("states-nine".to_owned()), ..upsert },
+                3 => Sample {
+                    index: Some("states-nine".to_owned()),
+                    ..upsert
+                },
                 4..=6 => Sample::delete(0, index, id),
                 _ => upsert,
             }
@@ -199,7 +229,10 @@ pub(crate) mod sessions {
 
     /// Items 0..n, and the batches in which they come: in any order, some of them again with other content.
     pub(crate) fn sessions() -> impl Strategy<Value = (Vec<Sample>, Vec<Vec<Sample>>)> {
-        (prop::collection::vec(item(), 0..24), prop::collection::vec((any::<prop::sample::Index>(), item()), 0..8))
+        (
+            prop::collection::vec(item(), 0..24),
+            prop::collection::vec((any::<prop::sample::Index>(), item()), 0..8),
+        )
             .prop_flat_map(|(mut items, copies)| {
                 for (seq, item) in (0..).zip(&mut items) {
                     item.seq = seq;
@@ -210,7 +243,8 @@ pub(crate) mod sessions {
                 (Just(items), Just(copies), Just(order).prop_shuffle(), cuts)
             })
             .prop_map(|(items, copies, order, mut cuts)| {
-                let mut sent: Vec<Sample> = order.iter().map(|place| items[*place].clone()).collect();
+                let mut sent: Vec<Sample> =
+                    order.iter().map(|place| items[*place].clone()).collect();
                 for (place, copy) in copies {
                     // A copy goes to the end, so it always comes after the first one.
                     if !items.is_empty() {
@@ -235,12 +269,18 @@ pub(crate) mod sessions {
     /// What is wrong with an item, by a naive reading.
     pub(crate) fn is_sound(item: &Sample) -> bool {
         item.operation == 1
-            || item.data.as_ref().is_some_and(|data| serde_json::from_slice::<serde_json::Value>(data).is_ok())
+            || item
+                .data
+                .as_ref()
+                .is_some_and(|data| serde_json::from_slice::<serde_json::Value>(data).is_ok())
     }
 
     /// The document of an item, if it names one in an allowed index.
     pub(crate) fn document(item: &Sample) -> Option<(String, String)> {
-        let index = item.index.clone().filter(|index| NAMES[..2].contains(&index.as_str()))?;
+        let index = item
+            .index
+            .clone()
+            .filter(|index| NAMES[..2].contains(&index.as_str()))?;
         Some((index, item.id.clone()?))
     }
 

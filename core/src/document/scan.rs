@@ -177,8 +177,10 @@ pub fn scan(
         foreign_element: false,
         bytes,
     };
-    let mut table =
-        FrameTable { rows: Vec::with_capacity(items.len()), ..FrameTable::default() };
+    let mut table = FrameTable {
+        rows: Vec::with_capacity(items.len()),
+        ..FrameTable::default()
+    };
     let id_bytes_max = ID_BYTES_MAX.saturating_sub(scheme.id_prefix(agent).len());
     // Neighbours are mostly in the same index.
     let mut known: (Option<&str>, IndexId) = (None, IndexId::UNKNOWN);
@@ -202,8 +204,17 @@ pub fn scan(
             let id = name.and_then(|name| scheme.catalogue().index(name));
             known = (name, id.unwrap_or(IndexId::UNKNOWN));
         }
-        let index = if name.is_some() { known.1 } else { IndexId::UNKNOWN };
-        let mut row = Row { hash: 0, seq: narrow, index, marks: Marks::default() };
+        let index = if name.is_some() {
+            known.1
+        } else {
+            IndexId::UNKNOWN
+        };
+        let mut row = Row {
+            hash: 0,
+            seq: narrow,
+            index,
+            marks: Marks::default(),
+        };
         if let Err(flaw) = judge(scheme, &item, operation, id_bytes_max, &mut row) {
             row.marks.set_flaw(flaw);
         }
@@ -236,9 +247,16 @@ fn judge(
         row.marks.set(Marks::DELETE);
     }
     if row.index == IndexId::UNKNOWN {
-        return Err(if item.index().is_some() { Flaw::IndexUnknown } else { Flaw::IndexMissing });
+        return Err(if item.index().is_some() {
+            Flaw::IndexUnknown
+        } else {
+            Flaw::IndexMissing
+        });
     }
-    let id = item.id().filter(|id| !id.is_empty()).ok_or(Flaw::IdMissing)?;
+    let id = item
+        .id()
+        .filter(|id| !id.is_empty())
+        .ok_or(Flaw::IdMissing)?;
     if id.len() > id_bytes_max {
         return Err(Flaw::IdTooLong);
     }

@@ -75,8 +75,13 @@ impl Scheme {
         put(&mut own, "id", &format!("{:03}", agent.0));
         put(&mut own, "name", &info.name);
         put(&mut own, "version", &info.version);
-        let groups: Vec<Value> =
-            info.groups.iter().filter(|group| !group.is_empty()).cloned().map(Value::String).collect();
+        let groups: Vec<Value> = info
+            .groups
+            .iter()
+            .filter(|group| !group.is_empty())
+            .cloned()
+            .map(Value::String)
+            .collect();
         if !groups.is_empty() {
             own.insert("groups".to_owned(), Value::Array(groups));
         }
@@ -91,7 +96,9 @@ impl Scheme {
 
     /// The name of an index as a JSON string with its quotes; `""` for one that is unknown.
     pub(super) fn quoted_name(&self, index: IndexId) -> &[u8] {
-        self.names.get(usize::from(index.0)).map_or(b"\"\"".as_slice(), Vec::as_slice)
+        self.names
+            .get(usize::from(index.0))
+            .map_or(b"\"\"".as_slice(), Vec::as_slice)
     }
 
     /// The hash under which tables compare documents. Equal hashes are confirmed on bytes.
@@ -119,8 +126,18 @@ const fn must_escape(byte: u8) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\'
 }
 
+/// Whether a text must be escaped anywhere; an id seldom must. A fold without an early end becomes a
+/// handful of vector instructions.
+fn has_escapes(text: &str) -> bool {
+    text.bytes()
+        .fold(false, |found, byte| found | must_escape(byte))
+}
+
 /// How many bytes [`write_escaped`] writes.
 pub(super) fn escaped_bytes(text: &str) -> usize {
+    if !has_escapes(text) {
+        return text.len();
+    }
     let more: usize = text
         .bytes()
         .filter(|byte| must_escape(*byte))
@@ -133,7 +150,10 @@ pub(super) fn escaped_bytes(text: &str) -> usize {
 pub(super) fn write_escaped(text: &str, out: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     // A fold without an early end is a handful of vector instructions; an id seldom needs escapes.
-    if !text.bytes().fold(false, |found, byte| found | must_escape(byte)) {
+    if !text
+        .bytes()
+        .fold(false, |found, byte| found | must_escape(byte))
+    {
         out.extend_from_slice(text.as_bytes());
         return;
     }

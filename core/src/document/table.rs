@@ -88,12 +88,7 @@ pub struct Operation {
 impl SessionTable {
     /// The table of a new session.
     #[must_use]
-    pub fn new(
-        scheme: Arc<Scheme>,
-        session: SessionId,
-        agent: AgentId,
-        info: &AgentInfo,
-    ) -> Self {
+    pub fn new(scheme: Arc<Scheme>, session: SessionId, agent: AgentId, info: &AgentInfo) -> Self {
         let overlay = scheme.overlay(agent, info);
         let id_prefix = scheme.id_prefix(agent);
         Self {
@@ -135,7 +130,8 @@ impl SessionTable {
             self.rows.extend_from_slice(&frame.rows);
         } else {
             let fresh: Runs = fresh.iter().copied().collect();
-            self.rows.extend(frame.rows.iter().filter(|row| fresh.contains(row.seq)));
+            self.rows
+                .extend(frame.rows.iter().filter(|row| fresh.contains(row.seq)));
         }
         let narrow = |bytes: u64| u32::try_from(bytes).unwrap_or(u32::MAX);
         self.chunks.push(Chunk {
@@ -178,7 +174,9 @@ impl SessionTable {
     pub fn sharing(&self, seq: u32) -> impl Iterator<Item = u32> + '_ {
         let first = self.shared.partition_point(|(sent, _)| *sent < seq);
         let rest = self.shared.get(first..).unwrap_or_default();
-        rest.iter().take_while(move |(sent, _)| *sent == seq).map(|(_, shares)| *shares)
+        rest.iter()
+            .take_while(move |(sent, _)| *sent == seq)
+            .map(|(_, shares)| *shares)
     }
 
     /// The operations of these ordinals, ascending; those that are not there are left out.
@@ -193,10 +191,18 @@ impl SessionTable {
             let ordinal = wanted.next()?;
             if class == Class::Removal {
                 let (index, _) = *self.removals.ends.get(ordinal as usize)?;
-                return Some(Operation { ordinal, index, seq: None });
+                return Some(Operation {
+                    ordinal,
+                    index,
+                    seq: None,
+                });
             }
             let row = self.find(class, ordinal, &mut rows)?;
-            Some(Operation { ordinal, index: row.index, seq: Some(row.seq) })
+            Some(Operation {
+                ordinal,
+                index: row.index,
+                seq: Some(row.seq),
+            })
         })
     }
 
@@ -204,7 +210,9 @@ impl SessionTable {
     fn find(&self, class: Class, ordinal: u32, position: &mut Position) -> Option<&Row> {
         let side = side(class);
         if position.ordinal != Some(ordinal) {
-            let after = self.chunks.partition_point(|chunk| chunk.first[side] <= ordinal);
+            let after = self
+                .chunks
+                .partition_point(|chunk| chunk.first[side] <= ordinal);
             position.chunk = after.checked_sub(1)?;
             position.row = 0;
             position.ordinal = Some(self.chunks.get(position.chunk)?.first[side]);
@@ -227,7 +235,9 @@ impl SessionTable {
     }
 
     pub(super) fn rows_of(&self, chunk: &Chunk) -> &[Row] {
-        self.rows.get(chunk.start..chunk.start + chunk.count as usize).unwrap_or_default()
+        self.rows
+            .get(chunk.start..chunk.start + chunk.count as usize)
+            .unwrap_or_default()
     }
 
     /// Whether an item is an operation of that class.
@@ -344,7 +354,10 @@ pub(super) struct Wanted<'r> {
 impl<'r> Wanted<'r> {
     pub fn new(ordinals: &'r Runs) -> Self {
         let runs = ordinals.as_slice();
-        Self { runs, next: runs.first().map(|run| run.first) }
+        Self {
+            runs,
+            next: runs.first().map(|run| run.first),
+        }
     }
 
     /// The next one, which stays.

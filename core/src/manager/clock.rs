@@ -17,7 +17,11 @@ pub(crate) struct HybridClock {
 impl HybridClock {
     /// Takes in a reading of the wall clock.
     pub(crate) fn feed(&mut self, now: Tick, unix_ms: u64) {
-        *self = Self { at: now, unix_ms: self.unix_ms(now).max(unix_ms), fed: true };
+        *self = Self {
+            at: now,
+            unix_ms: self.unix_ms(now).max(unix_ms),
+            fed: true,
+        };
     }
 
     /// Raises the clock to a version that may have been given before.

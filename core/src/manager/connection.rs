@@ -20,13 +20,22 @@ impl<P> Manager<P> {
     pub(super) fn on_opened(&mut self, connection: ConnectionId, kind: ConnectionKind) {
         self.connections.insert(
             connection,
-            Connection { kind, open_bytes: 0, paused: false, bad_frames: 0, closing: false },
+            Connection {
+                kind,
+                open_bytes: 0,
+                paused: false,
+                bad_frames: 0,
+                closing: false,
+            },
         );
     }
 
     /// Its sessions go on: a closed connection counts as read, so their idle timers run.
     pub(super) fn on_closed(&mut self, connection: ConnectionId) {
-        let was_paused = self.connections.remove(&connection).is_some_and(|gone| gone.paused);
+        let was_paused = self
+            .connections
+            .remove(&connection)
+            .is_some_and(|gone| gone.paused);
         if was_paused {
             self.wake_idle_timers(connection);
         }
@@ -39,11 +48,17 @@ impl<P> Manager<P> {
             agent_id: peer.agent.0,
             ..Hello::default()
         };
-        out.push(Command::Reply { peer, message: Reply::Hello(Box::new(answer)) });
+        out.push(Command::Reply {
+            peer,
+            message: Reply::Hello(Box::new(answer)),
+        });
     }
 
     pub(super) fn on_bad_frame(&mut self, peer: Peer, flaw: FrameFlaw, out: &mut Out<P>) {
-        out.push(Command::Observe(Observation::BadFrame { agent: peer.agent, flaw }));
+        out.push(Command::Observe(Observation::BadFrame {
+            agent: peer.agent,
+            flaw,
+        }));
         let detail = match flaw {
             FrameFlaw::Unverifiable => "the frame is not a verifiable message".to_owned(),
             FrameFlaw::UnknownMember(member) => {
@@ -61,7 +76,9 @@ impl<P> Manager<P> {
             let is_garbage = connection.bad_frames >= limit;
             if is_garbage && connection.kind == ConnectionKind::Agent && !connection.closing {
                 connection.closing = true;
-                out.push(Command::Close { connection: peer.connection });
+                out.push(Command::Close {
+                    connection: peer.connection,
+                });
             }
         }
     }
@@ -89,7 +106,10 @@ impl<P> Manager<P> {
             detail,
             ..EndAck::default()
         };
-        out.push(Command::Reply { peer, message: Reply::EndAck(Box::new(ack)) });
+        out.push(Command::Reply {
+            peer,
+            message: Reply::EndAck(Box::new(ack)),
+        });
     }
 
     /// Counts bytes that are being stored. Beyond its share a connection is not read; a relay is never
@@ -114,7 +134,10 @@ impl<P> Manager<P> {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
-        debug_assert!(connection.open_bytes >= bytes, "more bytes answered than were open");
+        debug_assert!(
+            connection.open_bytes >= bytes,
+            "more bytes answered than were open"
+        );
         connection.open_bytes = connection.open_bytes.saturating_sub(bytes);
         if connection.paused && connection.open_bytes <= limit / 2 {
             connection.paused = false;
@@ -125,7 +148,9 @@ impl<P> Manager<P> {
 
     /// Whether the manager reads a connection; a closed one counts as read.
     pub(super) fn is_read(&self, id: ConnectionId) -> bool {
-        self.connections.get(&id).is_none_or(|connection| !connection.paused)
+        self.connections
+            .get(&id)
+            .is_none_or(|connection| !connection.paused)
     }
 
     /// Restarts the idle timers of the sessions of a connection that is read again.

@@ -1,9 +1,7 @@
 //! From a planned session to its operations: order, taint, listing, diff (`docs/protocol.md` sections
 //! 5 and 6).
 
-use super::session::{
-    CLASSES, Delivery, Doom, Loads, Phase, Plan, Queue, Session, Step, place,
-};
+use super::session::{CLASSES, Delivery, Doom, Loads, Phase, Plan, Queue, Session, Step, place};
 use super::{
     Command, IndexState, ListingOutcome, Manager, Observation, Out, Rule, Stopping, Timer,
 };
@@ -42,15 +40,27 @@ impl<P> Manager<P> {
             let detail = "staged data could not be read back".to_owned();
             return self.finish(id, Status::Error, Reason::StorageFailure, detail, out);
         };
-        let PlanSummary { chunks, operations, failures } = *plan;
-        session.phase = Phase::Queued(Plan { chunks, operations, failures });
+        let PlanSummary {
+            chunks,
+            operations,
+            failures,
+        } = *plan;
+        session.phase = Phase::Queued(Plan {
+            chunks,
+            operations,
+            failures,
+        });
         let lane = (session.agent, session.module);
         self.start_lane(lane, out);
     }
 
     /// Begins with the session at the head of a lane, if it is planned.
     pub(super) fn start_lane(&mut self, lane: (AgentId, ModuleId), out: &mut Out<P>) {
-        let Some(id) = self.lanes.get(&lane).and_then(|lane| lane.sessions.front().copied()) else {
+        let Some(id) = self
+            .lanes
+            .get(&lane)
+            .and_then(|lane| lane.sessions.front().copied())
+        else {
             return;
         };
         let budget_ms = self.config.delivery_deadline_ms;
@@ -64,7 +74,11 @@ impl<P> Manager<P> {
         let is_full = session.mode == Mode::Full;
         let chunks = std::mem::take(&mut plan.chunks);
         let mut delivery = Delivery {
-            step: if is_full { Step::Unlisted } else { Step::Sending },
+            step: if is_full {
+                Step::Unlisted
+            } else {
+                Step::Sending
+            },
             version: None,
             loads: Default::default(),
             queues: Default::default(),
@@ -130,7 +144,11 @@ impl<P> Manager<P> {
             Step::Unlisted if wait == Wait::None => {
                 delivery.step = Step::Listing;
                 let (agent, indices) = (session.agent, session.scope.clone());
-                out.push(Command::Listing { session: id, agent, indices });
+                out.push(Command::Listing {
+                    session: id,
+                    agent,
+                    indices,
+                });
             }
             Step::Unlisted
             | Step::Listing
@@ -178,7 +196,8 @@ impl<P> Manager<P> {
         }
         let gated = self.taint_of((session.agent, session.module)).is_some()
             && self.rules.holds(Rule::TaintGatesDeletes);
-        let may_delete = |queue: &Queue| !queue.again.is_empty() || (!gated && !queue.fresh.is_empty());
+        let may_delete =
+            |queue: &Queue| !queue.again.is_empty() || (!gated && !queue.fresh.is_empty());
         let mut classes = Vec::new();
         let upserts = &delivery.queues[place(Class::Upsert)];
         if !upserts.is_empty() {
@@ -197,7 +216,10 @@ impl<P> Manager<P> {
 
     /// Whether fresh deletes of a lane must wait.
     pub(super) fn taint_of(&self, lane: (AgentId, ModuleId)) -> Option<Tick> {
-        let of_lane = self.lanes.get(&lane).map_or(Tick(0), |lane| lane.tainted_until);
+        let of_lane = self
+            .lanes
+            .get(&lane)
+            .map_or(Tick(0), |lane| lane.tainted_until);
         let until = of_lane.max(self.tainted_until);
         (self.now < until).then_some(until)
     }
@@ -211,7 +233,8 @@ impl<P> Manager<P> {
         };
         let lists = matches!(delivery.step, Step::Unlisted | Step::ListingFailed);
         let waits = if full && lists {
-            let scope: Vec<(IndexId, u64)> = session.scope.iter().map(|index| (*index, 0)).collect();
+            let scope: Vec<(IndexId, u64)> =
+                session.scope.iter().map(|index| (*index, 0)).collect();
             self.index_wait(&scope)
         } else {
             self.index_wait(&delivery.operations)
@@ -227,7 +250,11 @@ impl<P> Manager<P> {
             Step::Sending => delivery.in_flight == 0 && self.sendable(id).is_empty(),
             Step::Listing | Step::Diffing | Step::Judging => false,
         };
-        if waits_for_taint && !delivery.backing_off { Wait::Taint(until) } else { Wait::None }
+        if waits_for_taint && !delivery.backing_off {
+            Wait::Taint(until)
+        } else {
+            Wait::None
+        }
     }
 
     fn index_wait(&self, operations: &[(IndexId, u64)]) -> Wait {
@@ -256,8 +283,12 @@ impl<P> Manager<P> {
             Wait::Taint(until) => taint_end = Some(until),
             Wait::Held => {}
         }
-        let budget = delivery.budget_since.map(|since| since + delivery.budget_ms);
-        let patience = delivery.patience_since.map(|since| since + delivery.patience_ms);
+        let budget = delivery
+            .budget_since
+            .map(|since| since + delivery.budget_ms);
+        let patience = delivery
+            .patience_since
+            .map(|since| since + delivery.patience_ms);
         for (timer, at) in [
             (Timer::Delivery(id), budget),
             (Timer::PausedIndex(id), patience),
@@ -282,7 +313,10 @@ impl<P> Manager<P> {
                 delivery.step = Step::Diffing;
                 let (agent, indices) = (session.agent, session.scope.clone());
                 self.raise_floor(agent, highest);
-                out.push(Command::Diff { session: id, indices });
+                out.push(Command::Diff {
+                    session: id,
+                    indices,
+                });
             }
             ListingOutcome::Paused { indices } => {
                 delivery.step = Step::ListingFailed;
@@ -349,22 +383,35 @@ impl<P> Manager<P> {
     }
 
     pub(super) fn on_delivery_deadline(&mut self, id: SessionId, out: &mut Out<P>) {
-        let detail = format!("not delivered within {} ms", self.config.delivery_deadline_ms);
+        let detail = format!(
+            "not delivered within {} ms",
+            self.config.delivery_deadline_ms
+        );
         self.doom(id, Status::Offline, Reason::IndexerUnavailable, detail, out);
     }
 
     pub(super) fn on_patience_end(&mut self, id: SessionId, out: &mut Out<P>) {
-        let names: Vec<&str> = match self.sessions.get(&id).map(|session| (session, &session.phase)) {
+        let names: Vec<&str> = match self
+            .sessions
+            .get(&id)
+            .map(|session| (session, &session.phase))
+        {
             Some((session, Phase::Delivering(delivery))) => {
                 let operations = delivery.operations.iter().map(|(index, _)| index);
                 let is_shut = |index: &&IndexId| {
                     self.indices.get(usize::from(index.0)) != Some(&IndexState::Open)
                 };
-                let mut shut: Vec<IndexId> =
-                    operations.chain(&session.scope).filter(is_shut).copied().collect();
+                let mut shut: Vec<IndexId> = operations
+                    .chain(&session.scope)
+                    .filter(is_shut)
+                    .copied()
+                    .collect();
                 shut.sort_unstable();
                 shut.dedup();
-                shut.iter().map(|index| self.config.catalogue.index_name(*index)).take(3).collect()
+                shut.iter()
+                    .map(|index| self.config.catalogue.index_name(*index))
+                    .take(3)
+                    .collect()
             }
             _ => return,
         };
@@ -373,7 +420,10 @@ impl<P> Manager<P> {
     }
 
     pub(super) fn on_session_max(&mut self, id: SessionId, out: &mut Out<P>) {
-        let detail = format!("no verdict within {} ms of its Start", self.config.session_max_ms);
+        let detail = format!(
+            "no verdict within {} ms of its Start",
+            self.config.session_max_ms
+        );
         match self.delivery(id) {
             Some(_) => self.doom(id, Status::Error, Reason::SessionTimeout, detail, out),
             None => self.finish(id, Status::Error, Reason::SessionTimeout, detail, out),
@@ -403,7 +453,11 @@ impl<P> Manager<P> {
             return;
         };
         if delivery.doom.is_none() {
-            delivery.doom = Some(Doom { status, reason, detail });
+            delivery.doom = Some(Doom {
+                status,
+                reason,
+                detail,
+            });
         }
         self.drop_isolated(id);
         self.advance(id, out);
@@ -434,10 +488,22 @@ impl<P> Manager<P> {
     /// A session in delivery, with its parts apart.
     pub(super) fn delivery(&mut self, id: SessionId) -> Option<(SessionFacts<'_>, &mut Delivery)> {
         let session = self.sessions.get_mut(&id)?;
-        let Session { agent, module, mode, scope, phase, .. } = session;
+        let Session {
+            agent,
+            module,
+            mode,
+            scope,
+            phase,
+            ..
+        } = session;
         match phase {
             Phase::Delivering(delivery) => {
-                let facts = SessionFacts { agent: *agent, module: *module, mode: *mode, scope };
+                let facts = SessionFacts {
+                    agent: *agent,
+                    module: *module,
+                    mode: *mode,
+                    scope,
+                };
                 Some((facts, delivery))
             }
             Phase::Collecting | Phase::Planning | Phase::Queued(_) => None,
@@ -457,13 +523,23 @@ impl Delivery {
     /// Fills the queues from a plan or a diff.
     fn load(&mut self, chunks: &[ChunkLoad], removals: (u32, u64)) {
         self.loads = [
-            Loads::new(chunks.iter().map(|chunk| (chunk.upserts, chunk.upsert_bytes))),
-            Loads::new(chunks.iter().map(|chunk| (chunk.deletes, chunk.delete_bytes))),
+            Loads::new(
+                chunks
+                    .iter()
+                    .map(|chunk| (chunk.upserts, chunk.upsert_bytes)),
+            ),
+            Loads::new(
+                chunks
+                    .iter()
+                    .map(|chunk| (chunk.deletes, chunk.delete_bytes)),
+            ),
             Loads::new(std::iter::once(removals)),
         ];
         for class in 0..CLASSES {
-            self.queues[class] =
-                Queue { fresh: Runs::up_to(self.loads[class].operations()), again: Runs::new() };
+            self.queues[class] = Queue {
+                fresh: Runs::up_to(self.loads[class].operations()),
+                again: Runs::new(),
+            };
         }
     }
 

@@ -76,7 +76,11 @@ impl<P> Manager<P> {
             .queues
             .iter()
             .zip(&delivery.loads)
-            .map(|(queue, loads)| loads.bytes(&queue.fresh).saturating_add(loads.bytes(&queue.again)))
+            .map(|(queue, loads)| {
+                loads
+                    .bytes(&queue.fresh)
+                    .saturating_add(loads.bytes(&queue.again))
+            })
             .sum();
         if self.dispatch.ready.is_empty() {
             self.dispatch.ready_since = self.now;
@@ -140,11 +144,16 @@ impl<P> Manager<P> {
                     && self.taint_of(lane).is_some();
                 if gated || self.is_stalled(part.session) {
                     if let Some((_, delivery)) = self.delivery(part.session) {
-                        delivery.queues[place(part.class)].fresh.extend(&part.ordinals);
+                        delivery.queues[place(part.class)]
+                            .fresh
+                            .extend(&part.ordinals);
                     }
                     self.advance(part.session, out);
                 } else {
-                    sent.push(Sent { part, again: Runs::new() });
+                    sent.push(Sent {
+                        part,
+                        again: Runs::new(),
+                    });
                 }
             }
             if !sent.is_empty() {
@@ -173,7 +182,8 @@ impl<P> Manager<P> {
             if !self.sendable(id).is_empty() {
                 rest.push_back(id);
             }
-            if room.bytes == 0 || room.operations == 0 || rest.len() > self.config.concurrency * 64 {
+            if room.bytes == 0 || room.operations == 0 || rest.len() > self.config.concurrency * 64
+            {
                 break;
             }
         }
@@ -219,7 +229,13 @@ impl<P> Manager<P> {
         if ordinals.is_empty() {
             return;
         }
-        let part = Part { session: id, agent, version, class, ordinals };
+        let part = Part {
+            session: id,
+            agent,
+            version,
+            class,
+            ordinals,
+        };
         sent.push(Sent { part, again });
     }
 
@@ -229,7 +245,10 @@ impl<P> Manager<P> {
         let mut bytes = 0_u64;
         for each in &sent {
             let part = &each.part;
-            let bound = self.agents.get(&part.agent).map_or(self.bound, |agent| self.bound.max(agent.bound));
+            let bound = self
+                .agents
+                .get(&part.agent)
+                .map_or(self.bound, |agent| self.bound.max(agent.bound));
             assert!(
                 part.version < bound || !self.rules.holds(Rule::BoundBeforeSend),
                 "a version at or above the durable bound is never sent"
@@ -246,7 +265,9 @@ impl<P> Manager<P> {
             timeout_ms: self.config.request_timeout_ms,
             parts: sent.iter().map(|each| each.part.clone()).collect(),
         });
-        self.dispatch.in_flight.insert(bulk, Flight { parts: sent, bytes });
+        self.dispatch
+            .in_flight
+            .insert(bulk, Flight { parts: sent, bytes });
     }
 
     /// Whether a session may send nothing of itself now, for its indices' or its end's sake.

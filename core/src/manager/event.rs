@@ -2,9 +2,7 @@
 
 use crate::answer::BulkOutcome;
 use crate::document::{DiffSummary, FrameSummary, PlanSummary};
-use crate::id::{
-    BulkId, ConnectionId, IndexId, Peer, RecordId, SessionId, StageId, Version,
-};
+use crate::id::{BulkId, ConnectionId, IndexId, Peer, RecordId, SessionId, StageId, Version};
 use crate::time::Tick;
 use crate::wire::{Hello, Start};
 

@@ -9,7 +9,9 @@ const BOUND_AHEAD_MS: u64 = 60_000;
 impl<P> Manager<P> {
     /// The highest version given to an agent, or known from its own word.
     pub(super) fn highest_given(&self, agent: AgentId) -> Version {
-        self.agents.get(&agent).map_or(Version(0), |agent| agent.granted)
+        self.agents
+            .get(&agent)
+            .map_or(Version(0), |agent| agent.granted)
     }
 
     /// One version for one session: greater than any given before for that agent, and than its floor.
@@ -22,7 +24,9 @@ impl<P> Manager<P> {
         let agent = self.agents.entry(id).or_default();
         let after = |version: Version| {
             // Whole steps, so that a run which bumps versions by one never reaches a grant.
-            Version((version.0 / VERSION_STEP).saturating_add(u64::from(version.0 > 0)) * VERSION_STEP)
+            Version(
+                (version.0 / VERSION_STEP).saturating_add(u64::from(version.0 > 0)) * VERSION_STEP,
+            )
         };
         let version = common.max(after(agent.granted)).max(after(agent.floor));
         assert!(
@@ -56,7 +60,10 @@ impl<P> Manager<P> {
             bound: Version(version.0.saturating_add(BOUND_AHEAD_MS * VERSION_STEP)),
         };
         self.records.insert(record, floor);
-        out.push(Command::Record { record, what: Record::Floor(floor) });
+        out.push(Command::Record {
+            record,
+            what: Record::Floor(floor),
+        });
     }
 
     pub(super) fn on_recorded(&mut self, record: RecordId, durable: bool, out: &mut Out<P>) {

@@ -21,11 +21,19 @@ struct Refusal {
 
 impl Refusal {
     fn error(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { status: Status::Error, reason, detail: detail.into() }
+        Self {
+            status: Status::Error,
+            reason,
+            detail: detail.into(),
+        }
     }
 
     fn offline(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { status: Status::Offline, reason, detail: detail.into() }
+        Self {
+            status: Status::Offline,
+            reason,
+            detail: detail.into(),
+        }
     }
 }
 
@@ -117,7 +125,12 @@ impl<P> Manager<P> {
         let Some(lane) = self.lanes.get(&(peer.agent, module)) else {
             return Ok(false);
         };
-        let differs = || Refusal::error(Reason::SessionExists, "the nonce is in use by another Start");
+        let differs = || {
+            Refusal::error(
+                Reason::SessionExists,
+                "the nonce is in use by another Start",
+            )
+        };
         for id in &lane.sessions {
             let session = &self.sessions[id];
             if session.nonce == start.nonce {
@@ -153,22 +166,25 @@ impl<P> Manager<P> {
     /// Moves a session to a newer connection of its agent.
     fn move_session(&mut self, id: SessionId, peer: Peer) {
         let deadline = self.now + self.config.idle_timeout_ms;
-        if let Some(session) = self.sessions.get_mut(&id) {
-            if peer.connection > session.peer.connection {
-                session.peer = peer;
-                if session.waits_for_agent() {
-                    self.timers.arm(Timer::Idle(id), deadline);
-                }
+        let newer = |session: &&mut Session| peer.connection > session.peer.connection;
+        if let Some(session) = self.sessions.get_mut(&id).filter(newer) {
+            session.peer = peer;
+            if session.waits_for_agent() {
+                self.timers.arm(Timer::Idle(id), deadline);
             }
         }
     }
 
     /// What can be judged from the message alone.
     fn understand(&self, module: ModuleId, start: &Start) -> Result<Request, Refusal> {
-        if start.protocol_version != 0 && start.protocol_version < self.config.protocol_version_min {
+        if start.protocol_version != 0 && start.protocol_version < self.config.protocol_version_min
+        {
             return Err(Refusal::error(
                 Reason::UnsupportedVersion,
-                format!("protocol version {} or later", self.config.protocol_version_min),
+                format!(
+                    "protocol version {} or later",
+                    self.config.protocol_version_min
+                ),
             ));
         }
         if !start.cluster_name.is_empty() && start.cluster_name != self.config.cluster {
@@ -187,17 +203,28 @@ impl<P> Manager<P> {
                 | Mode::GroupCheck,
             )
             | None => {
-                return Err(Refusal::error(Reason::InvalidOperation, "this mode is not served"));
+                return Err(Refusal::error(
+                    Reason::InvalidOperation,
+                    "this mode is not served",
+                ));
             }
         };
         let is_bound = |end: &Option<String>| end.as_deref().is_some_and(|end| !end.is_empty());
         if is_bound(&start.id_from) || is_bound(&start.id_to) {
-            return Err(Refusal::error(Reason::InvalidOperation, "id ranges are not served"));
+            return Err(Refusal::error(
+                Reason::InvalidOperation,
+                "id ranges are not served",
+            ));
         }
         let family = &self.config.catalogue.modules()[usize::from(module.0)].indices;
         let mut named = Vec::new();
         for name in &start.indices {
-            match self.config.catalogue.index(name).filter(|index| family.contains(index)) {
+            match self
+                .config
+                .catalogue
+                .index(name)
+                .filter(|index| family.contains(index))
+            {
                 Some(index) => named.push(index),
                 None => {
                     return Err(Refusal::error(
@@ -210,14 +237,20 @@ impl<P> Manager<P> {
         named.sort_unstable();
         named.dedup();
         if start.size == 0 && (mode == Mode::Delta || named.is_empty()) {
-            return Err(Refusal::error(Reason::SizeInvalid, "a session without items"));
+            return Err(Refusal::error(
+                Reason::SizeInvalid,
+                "a session without items",
+            ));
         }
         let most = self.items_per_session();
         let size = u32::try_from(start.size)
             .ok()
             .filter(|size| u64::from(*size) <= most)
             .ok_or_else(|| {
-                Refusal::error(Reason::SizeInvalid, format!("at most {most} items in a session"))
+                Refusal::error(
+                    Reason::SizeInvalid,
+                    format!("at most {most} items in a session"),
+                )
             })?;
         // A Delta's indices are a hint; a Full replaces exactly those it names.
         let scope = match mode {
@@ -229,12 +262,17 @@ impl<P> Manager<P> {
 
     /// What one session may announce: told as `max_items`.
     fn items_per_session(&self) -> u64 {
-        self.config.items_per_session_max.min(self.config.items_per_agent_max)
+        self.config
+            .items_per_session_max
+            .min(self.config.items_per_agent_max)
     }
 
     fn check_availability(&self) -> Result<(), Refusal> {
         if self.stopping != Stopping::No {
-            return Err(Refusal::offline(Reason::ShuttingDown, "the manager is stopping"));
+            return Err(Refusal::offline(
+                Reason::ShuttingDown,
+                "the manager is stopping",
+            ));
         }
         let detail = match self.health {
             Health::Ready if !self.holds_lease() => "the manager may not write at present",
@@ -268,7 +306,10 @@ impl<P> Manager<P> {
             return Ok(());
         }
         if lane.sessions.len() >= 2 {
-            return Err(Refusal::offline(Reason::AgentBusy, "two sessions wait for their verdict"));
+            return Err(Refusal::offline(
+                Reason::AgentBusy,
+                "two sessions wait for their verdict",
+            ));
         }
         Ok(())
     }
@@ -301,7 +342,10 @@ impl<P> Manager<P> {
     fn accept(&mut self, session: Session, start: &Start, out: &mut Out<P>) {
         let id = session.id;
         let peer = session.peer;
-        let lane = self.lanes.entry((session.agent, session.module)).or_default();
+        let lane = self
+            .lanes
+            .entry((session.agent, session.module))
+            .or_default();
         assert!(lane.sessions.len() < 2, "a lane holds at most two sessions");
         lane.sessions.push_back(id);
         // Another incarnation begins anew; within one the counter only grows.
@@ -315,10 +359,16 @@ impl<P> Manager<P> {
         agent.items += items;
         agent.sessions += 1;
         agent.floor = agent.floor.max(Version(start.version_floor).min(ahead));
-        self.timers.arm(Timer::SessionMax(id), self.now + self.config.session_max_ms);
-        self.timers.arm(Timer::Idle(id), self.now + self.config.idle_timeout_ms);
+        self.timers
+            .arm(Timer::SessionMax(id), self.now + self.config.session_max_ms);
+        self.timers
+            .arm(Timer::Idle(id), self.now + self.config.idle_timeout_ms);
         let info: Arc<AgentInfo> = Arc::new(start.agent.clone().unwrap_or_default());
-        out.push(Command::Open { session: id, agent: session.agent, info });
+        out.push(Command::Open {
+            session: id,
+            agent: session.agent,
+            info,
+        });
         out.push(Command::Observe(Observation::SessionOpened {
             agent: session.agent,
             module: session.module,
@@ -338,7 +388,10 @@ impl<P> Manager<P> {
             version: self.highest_given(peer.agent).0,
             ..StartAck::default()
         };
-        out.push(Command::Reply { peer, message: Reply::StartAck(Box::new(ack)) });
+        out.push(Command::Reply {
+            peer,
+            message: Reply::StartAck(Box::new(ack)),
+        });
     }
 
     fn refuse(&mut self, peer: Peer, start: &Start, refusal: Refusal, out: &mut Out<P>) {
@@ -348,8 +401,11 @@ impl<P> Manager<P> {
         }));
         let retry_after_ms = self.retry_after_ms();
         // A base peer knows Ok and Error only.
-        let status =
-            if start.protocol_version == 0 { Status::Error } else { refusal.status };
+        let status = if start.protocol_version == 0 {
+            Status::Error
+        } else {
+            refusal.status
+        };
         let ack = StartAck {
             status,
             session: NO_SESSION.0,
@@ -362,6 +418,9 @@ impl<P> Manager<P> {
             version: self.highest_given(peer.agent).0,
             ..StartAck::default()
         };
-        out.push(Command::Reply { peer, message: Reply::StartAck(Box::new(ack)) });
+        out.push(Command::Reply {
+            peer,
+            message: Reply::StartAck(Box::new(ack)),
+        });
     }
 }

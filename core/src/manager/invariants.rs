@@ -1,7 +1,7 @@
 //! What must hold after every event. The simulator and the fuzzer ask after each one.
 
-use super::session::{Phase, Step};
 use super::Manager;
+use super::session::{Phase, Step};
 use crate::id::NO_SESSION;
 
 impl<P> Manager<P> {
@@ -11,8 +11,14 @@ impl<P> Manager<P> {
     /// # Panics
     /// When one does not hold: that is our bug, never the world's.
     pub fn check_invariants(&self) {
-        assert!(self.timers.is_consistent(), "timers by name and by time agree");
-        assert!(self.sessions.len() <= self.config.sessions_max, "sessions are bounded");
+        assert!(
+            self.timers.is_consistent(),
+            "timers by name and by time agree"
+        );
+        assert!(
+            self.sessions.len() <= self.config.sessions_max,
+            "sessions are bounded"
+        );
         assert!(
             self.dispatch.in_flight.len() <= self.config.concurrency,
             "requests in flight are bounded"
@@ -20,43 +26,79 @@ impl<P> Manager<P> {
         self.check_quota_books();
         self.check_lanes();
         for session in self.sessions.values() {
-            assert!(session.id != NO_SESSION && session.id.0 != 0, "a reserved session id");
+            assert!(
+                session.id != NO_SESSION && session.id.0 != 0,
+                "a reserved session id"
+            );
             self.check_session(session);
         }
     }
 
     fn check_quota_books(&self) {
-        let items: u64 = self.sessions.values().map(|session| u64::from(session.size)).sum();
-        let bytes: u64 = self.sessions.values().map(|session| session.intake.bytes).sum();
+        let items: u64 = self
+            .sessions
+            .values()
+            .map(|session| u64::from(session.size))
+            .sum();
+        let bytes: u64 = self
+            .sessions
+            .values()
+            .map(|session| session.intake.bytes)
+            .sum();
         assert_eq!(self.items, items, "announced items are conserved");
         assert_eq!(self.bytes, bytes, "staged bytes are conserved");
         for (id, agent) in &self.agents {
-            let of_agent = || self.sessions.values().filter(|session| session.agent == *id);
+            let of_agent = || {
+                self.sessions
+                    .values()
+                    .filter(|session| session.agent == *id)
+            };
             let items: u64 = of_agent().map(|session| u64::from(session.size)).sum();
             let bytes: u64 = of_agent().map(|session| session.intake.bytes).sum();
-            assert_eq!(agent.items, items, "an agent's announced items are conserved");
+            assert_eq!(
+                agent.items, items,
+                "an agent's announced items are conserved"
+            );
             assert_eq!(agent.bytes, bytes, "an agent's staged bytes are conserved");
-            assert_eq!(agent.sessions as usize, of_agent().count(), "an agent's sessions");
+            assert_eq!(
+                agent.sessions as usize,
+                of_agent().count(),
+                "an agent's sessions"
+            );
         }
         let kept: usize = self.finished.len();
-        assert_eq!(kept, self.finished_order.len(), "finished sessions are in order once each");
+        assert_eq!(
+            kept,
+            self.finished_order.len(),
+            "finished sessions are in order once each"
+        );
     }
 
     fn check_lanes(&self) {
         let mut in_lanes = 0;
         for (lane, entry) in &self.lanes {
-            assert!(entry.sessions.len() <= 2, "a lane holds at most two sessions");
+            assert!(
+                entry.sessions.len() <= 2,
+                "a lane holds at most two sessions"
+            );
             in_lanes += entry.sessions.len();
             let mut deciding = 0;
             for (place, id) in entry.sessions.iter().enumerate() {
                 let session = &self.sessions[id];
-                assert_eq!((session.agent, session.module), *lane, "a session is in its own lane");
+                assert_eq!(
+                    (session.agent, session.module),
+                    *lane,
+                    "a session is in its own lane"
+                );
                 if matches!(session.phase, Phase::Delivering(_)) {
                     deciding += 1;
                     assert_eq!(place, 0, "only the head of a lane has undecided operations");
                 }
             }
-            assert!(deciding <= 1, "one session per lane has undecided operations");
+            assert!(
+                deciding <= 1,
+                "one session per lane has undecided operations"
+            );
             for id in &entry.finished {
                 assert!(self.finished.contains_key(id), "a lane's verdict is kept");
             }
@@ -69,17 +111,29 @@ impl<P> Manager<P> {
         if let Some(last) = intake.received.last() {
             assert!(last < session.size, "stored sequences are in range");
         }
-        let open =
-            self.stages.values().filter(|stage| stage.session == session.id).count();
+        let open = self
+            .stages
+            .values()
+            .filter(|stage| stage.session == session.id)
+            .count();
         assert_eq!(open, intake.open_writes as usize, "open writes are counted");
         match &session.phase {
             Phase::Collecting => {}
             Phase::Planning | Phase::Queued(_) => {
-                assert!(intake.is_complete(session.size), "what is planned is complete");
+                assert!(
+                    intake.is_complete(session.size),
+                    "what is planned is complete"
+                );
             }
             Phase::Delivering(delivery) => {
-                assert!(self.delivering.contains(&session.id), "deliveries are listed");
-                assert!(intake.is_complete(session.size), "what is delivered is complete");
+                assert!(
+                    self.delivering.contains(&session.id),
+                    "deliveries are listed"
+                );
+                assert!(
+                    intake.is_complete(session.size),
+                    "what is delivered is complete"
+                );
                 let flying = self
                     .dispatch
                     .in_flight
@@ -87,7 +141,10 @@ impl<P> Manager<P> {
                     .flat_map(|flight| &flight.parts)
                     .filter(|sent| sent.part.session == session.id)
                     .count();
-                assert_eq!(flying, delivery.in_flight as usize, "parts in flight are counted");
+                assert_eq!(
+                    flying, delivery.in_flight as usize,
+                    "parts in flight are counted"
+                );
                 let isolated = self
                     .dispatch
                     .isolated
@@ -95,7 +152,10 @@ impl<P> Manager<P> {
                     .flatten()
                     .filter(|part| part.session == session.id)
                     .count();
-                assert_eq!(isolated, delivery.isolated as usize, "isolated parts are counted");
+                assert_eq!(
+                    isolated, delivery.isolated as usize,
+                    "isolated parts are counted"
+                );
                 if delivery.step == Step::Judging {
                     assert_eq!(flying, 0, "nothing is judged while a request is out");
                 }

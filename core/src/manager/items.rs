@@ -32,7 +32,9 @@ impl<P> Manager<P> {
             (None, None) => None,
         };
         let Some(owner) = owner.filter(|_| id != NO_SESSION) else {
-            out.push(Command::Observe(Observation::UnknownSession { agent: peer.agent }));
+            out.push(Command::Observe(Observation::UnknownSession {
+                agent: peer.agent,
+            }));
             let detail = "no such session".to_owned();
             self.reply_error(peer, id, Reason::SessionNotFound, detail, out);
             return Found::Answered;
@@ -82,7 +84,9 @@ impl<P> Manager<P> {
         let fresh = self.fresh(id, &frame);
         let repeated = frame.sequences.count() - fresh.count();
         if repeated > 0 {
-            out.push(Command::Observe(Observation::Duplicates { items: repeated }));
+            out.push(Command::Observe(Observation::Duplicates {
+                items: repeated,
+            }));
         }
         let Some(key) = fresh.as_slice().first().map(|run| run.first) else {
             return;
@@ -106,13 +110,20 @@ impl<P> Manager<P> {
             let detail = "an element of the batch names another session".to_owned();
             return Some((Reason::InvalidMessage, detail));
         }
-        let last = frame.sequences.last().map(u64::from).filter(|seq| *seq >= u64::from(size));
+        let last = frame
+            .sequences
+            .last()
+            .map(u64::from)
+            .filter(|seq| *seq >= u64::from(size));
         if let Some(seq) = last.or(frame.beyond) {
             let detail = format!("sequence {seq} of a session of {size}");
             return Some((Reason::SequenceOutOfRange, detail));
         }
         if let Some(seq) = frame.unknown_operation {
-            return Some((Reason::InvalidOperation, format!("unknown operation at sequence {seq}")));
+            return Some((
+                Reason::InvalidOperation,
+                format!("unknown operation at sequence {seq}"),
+            ));
         }
         None
     }
@@ -144,7 +155,10 @@ impl<P> Manager<P> {
         if session.intake.bytes.saturating_add(bytes) > limits.bytes_per_session_max {
             return Room::Never("too many bytes in this session");
         }
-        let of_agent = self.agents.get(&session.agent).map_or(0, |agent| agent.bytes);
+        let of_agent = self
+            .agents
+            .get(&session.agent)
+            .map_or(0, |agent| agent.bytes);
         if of_agent.saturating_add(bytes) > limits.bytes_per_agent_max {
             return Room::Never("too many bytes of this agent");
         }
@@ -171,7 +185,11 @@ impl<P> Manager<P> {
     }
 
     fn open_bytes_of(&self, id: SessionId) -> u64 {
-        self.stages.values().filter(|stage| stage.session == id).map(|stage| stage.bytes).sum()
+        self.stages
+            .values()
+            .filter(|stage| stage.session == id)
+            .map(|stage| stage.bytes)
+            .sum()
     }
 
     #[expect(clippy::too_many_arguments, reason = "one frame, taken apart once")]
@@ -204,16 +222,29 @@ impl<P> Manager<P> {
             fresh: fresh.as_slice().to_vec(),
             payload,
         });
-        let open = OpenStage { session: id, connection: peer.connection, fresh, bytes };
+        let open = OpenStage {
+            session: id,
+            connection: peer.connection,
+            fresh,
+            bytes,
+        };
         self.stages.insert(stage, open);
         self.open_bytes(peer.connection, bytes, out);
     }
 
     pub(super) fn on_staged(&mut self, upto: StageId, out: &mut Out<P>) {
-        if self.stages.first_key_value().is_none_or(|(first, _)| *first > upto) {
+        if self
+            .stages
+            .first_key_value()
+            .is_none_or(|(first, _)| *first > upto)
+        {
             return out.push(Command::Observe(Observation::StaleAnswer));
         }
-        while let Some(entry) = self.stages.first_entry().filter(|entry| *entry.key() <= upto) {
+        while let Some(entry) = self
+            .stages
+            .first_entry()
+            .filter(|entry| *entry.key() <= upto)
+        {
             let stage = entry.remove();
             self.settle(stage, true, out);
         }
@@ -314,14 +345,22 @@ impl<P> Manager<P> {
         let request = ReqRet {
             seq: asked
                 .iter()
-                .map(|run| Pair { begin: u64::from(run.first), end: u64::from(run.last) })
+                .map(|run| Pair {
+                    begin: u64::from(run.first),
+                    end: u64::from(run.last),
+                })
                 .collect(),
             session: id.0,
-            module: self.config.catalogue.modules()[usize::from(session.module.0)].name.clone(),
+            module: self.config.catalogue.modules()[usize::from(session.module.0)]
+                .name
+                .clone(),
         };
         let peer = session.peer;
         self.timers.arm(Timer::Idle(id), idle_deadline);
-        out.push(Command::Reply { peer, message: Reply::ReqRet(Box::new(request)) });
+        out.push(Command::Reply {
+            peer,
+            message: Reply::ReqRet(Box::new(request)),
+        });
     }
 
     fn complete(&mut self, id: SessionId, out: &mut Out<P>) {
@@ -330,13 +369,20 @@ impl<P> Manager<P> {
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
         };
-        assert!(session.intake.is_complete(session.size), "a session with gaps is not complete");
+        assert!(
+            session.intake.is_complete(session.size),
+            "a session with gaps is not complete"
+        );
         session.phase = Phase::Planning;
         session.completed = now;
         let full = session.mode == Mode::Full;
         let allowed = session.scope.clone();
         self.say_processing(id, out);
-        out.push(Command::Plan { session: id, allowed, full });
+        out.push(Command::Plan {
+            session: id,
+            allowed,
+            full,
+        });
     }
 
     /// To a base peer, which knows no Processing: nothing.
@@ -348,10 +394,15 @@ impl<P> Manager<P> {
         let ack = EndAck {
             status: Status::Processing,
             session: id.0,
-            module: self.config.catalogue.modules()[usize::from(session.module.0)].name.clone(),
+            module: self.config.catalogue.modules()[usize::from(session.module.0)]
+                .name
+                .clone(),
             ..EndAck::default()
         };
-        out.push(Command::Reply { peer: session.peer, message: Reply::EndAck(Box::new(ack)) });
+        out.push(Command::Reply {
+            peer: session.peer,
+            message: Reply::EndAck(Box::new(ack)),
+        });
     }
 
     /// The agent was silent for too long. A connection that we do not read cannot be silent.
@@ -362,13 +413,21 @@ impl<P> Manager<P> {
         if !session.waits_for_agent() || !self.is_read(session.peer.connection) {
             return;
         }
-        let Intake { end_received, received, .. } = &session.intake;
+        let Intake {
+            end_received,
+            received,
+            ..
+        } = &session.intake;
         let detail = format!(
             "nothing new for {} ms; {} of {} items arrived, End {}",
             self.config.idle_timeout_ms,
             received.count(),
             session.size,
-            if *end_received { "received" } else { "not received" },
+            if *end_received {
+                "received"
+            } else {
+                "not received"
+            },
         );
         self.finish(id, Status::Error, Reason::SessionTimeout, detail, out);
     }

@@ -53,9 +53,7 @@ pub use rules::{Rule, Rules};
 pub use timers::Timer;
 
 use crate::config::Config;
-use crate::id::{
-    AgentId, BulkId, ConnectionId, ModuleId, RecordId, SessionId, StageId, Version,
-};
+use crate::id::{AgentId, BulkId, ConnectionId, ModuleId, RecordId, SessionId, StageId, Version};
 use crate::time::Tick;
 use connection::Connection;
 use dispatch::Dispatch;
@@ -186,7 +184,8 @@ impl<P> Manager<P> {
     /// counts as not having moved.
     pub fn handle(&mut self, now: Tick, event: Event<P>, out: &mut Out<P>) {
         self.now = self.now.max(now);
-        self.timers.arm_once(Timer::Sweep, self.now + SWEEP_INTERVAL_MS);
+        self.timers
+            .arm_once(Timer::Sweep, self.now + SWEEP_INTERVAL_MS);
         match event {
             Event::Tick => {}
             Event::WallClock { unix_ms } => {
@@ -195,8 +194,16 @@ impl<P> Manager<P> {
             }
             Event::Opened { connection, kind } => self.on_opened(connection, kind),
             Event::Closed { connection } => self.on_closed(connection),
-            Event::Start { peer, start, digest } => self.on_start(peer, *start, digest, out),
-            Event::Items { peer, frame, payload } => self.on_items(peer, frame, payload, out),
+            Event::Start {
+                peer,
+                start,
+                digest,
+            } => self.on_start(peer, *start, digest, out),
+            Event::Items {
+                peer,
+                frame,
+                payload,
+            } => self.on_items(peer, frame, payload, out),
             Event::End { peer, session } => self.on_end(peer, session, out),
             Event::Hello { peer, hello } => self.on_hello(peer, *hello, out),
             Event::BadFrame { peer, flaw } => self.on_bad_frame(peer, flaw, out),
@@ -274,7 +281,11 @@ impl<P> Manager<P> {
             delivering: self.delivering.len(),
             connections: self.connections.len(),
             lanes: self.lanes.len(),
-            tainted_lanes: self.lanes.values().filter(|lane| self.now < lane.tainted_until).count(),
+            tainted_lanes: self
+                .lanes
+                .values()
+                .filter(|lane| self.now < lane.tainted_until)
+                .count(),
             items: self.items,
             bytes: self.bytes,
             bulks_in_flight: self.dispatch.in_flight.len(),
@@ -324,19 +335,29 @@ impl<P> Manager<P> {
         {
             self.stopping = Stopping::Said;
             let clean = self.now >= self.tainted_until
-                && self.lanes.values().all(|lane| self.now >= lane.tainted_until);
+                && self
+                    .lanes
+                    .values()
+                    .all(|lane| self.now >= lane.tainted_until);
             out.push(Command::Stopped { clean });
         }
     }
 
     /// Uniform in `0..bound`; 0 for 0. The bias of the remainder is below 2^-32 for what is drawn here.
     fn draw(&mut self, bound: u64) -> u64 {
-        if bound == 0 { 0 } else { self.rng.next_u64() % bound }
+        if bound == 0 {
+            0
+        } else {
+            self.rng.next_u64() % bound
+        }
     }
 
     /// A delay that doubles with each attempt up to the limit, and lies in its upper half.
     fn backoff_ms(&mut self, attempts: u32) -> u64 {
-        let doubled = self.config.retry_base_ms.saturating_mul(1_u64 << attempts.min(20));
+        let doubled = self
+            .config
+            .retry_base_ms
+            .saturating_mul(1_u64 << attempts.min(20));
         let longest = doubled.min(self.config.retry_max_ms).max(1);
         longest - self.draw(longest / 2 + 1)
     }
@@ -388,7 +409,15 @@ pub fn widen<P>(event: Event<std::convert::Infallible>) -> Event<P> {
         Event::WallClock { unix_ms } => Event::WallClock { unix_ms },
         Event::Opened { connection, kind } => Event::Opened { connection, kind },
         Event::Closed { connection } => Event::Closed { connection },
-        Event::Start { peer, start, digest } => Event::Start { peer, start, digest },
+        Event::Start {
+            peer,
+            start,
+            digest,
+        } => Event::Start {
+            peer,
+            start,
+            digest,
+        },
         Event::Items { payload, .. } => match payload {},
         Event::End { peer, session } => Event::End { peer, session },
         Event::Hello { peer, hello } => Event::Hello { peer, hello },

@@ -79,10 +79,14 @@ impl<P> Manager<P> {
     fn unknown(&mut self, flight: &Flight, out: &mut Out<P>) {
         for sent in &flight.parts {
             let part = &sent.part;
-            out.push(Command::Observe(Observation::Retried { operations: part.ordinals.count() }));
+            out.push(Command::Observe(Observation::Retried {
+                operations: part.ordinals.count(),
+            }));
             self.taint(part.session, out);
             if let Some((_, delivery)) = self.delivery(part.session) {
-                delivery.queues[place(part.class)].again.extend(&part.ordinals);
+                delivery.queues[place(part.class)]
+                    .again
+                    .extend(&part.ordinals);
             }
             self.back_off(part.session);
         }
@@ -93,7 +97,10 @@ impl<P> Manager<P> {
         if !self.rules.holds(Rule::EveryGivenUpAttemptTaints) {
             return;
         }
-        let Some(lane) = self.delivery(id).map(|(session, _)| (session.agent, session.module)) else {
+        let Some(lane) = self
+            .delivery(id)
+            .map(|(session, _)| (session.agent, session.module))
+        else {
             return;
         };
         let until = self.now + self.config.late_write_bound_ms;
@@ -101,13 +108,21 @@ impl<P> Manager<P> {
         if entry.tainted_until < until {
             entry.tainted_until = until;
             let (agent, module): (AgentId, ModuleId) = lane;
-            out.push(Command::Observe(Observation::Tainted { agent, module, until }));
+            out.push(Command::Observe(Observation::Tainted {
+                agent,
+                module,
+                until,
+            }));
         }
     }
 
     /// A request was refused whole: nothing of it was applied.
     fn refused(&mut self, flight: Flight, refusal: Refusal, out: &mut Out<P>) {
-        let operations: u64 = flight.parts.iter().map(|sent| sent.part.ordinals.count()).sum();
+        let operations: u64 = flight
+            .parts
+            .iter()
+            .map(|sent| sent.part.ordinals.count())
+            .sum();
         match refusal {
             Refusal::TooLarge => {
                 let size = self.dispatch.limit_bytes.min(flight.bytes);
@@ -153,13 +168,18 @@ impl<P> Manager<P> {
             }
             let first = only.ordinals.take_lowest(half);
             let rest = std::mem::replace(&mut only.ordinals, first);
-            vec![Part { ordinals: rest, ..only.clone() }]
+            vec![Part {
+                ordinals: rest,
+                ..only.clone()
+            }]
         } else {
             Vec::new()
         };
         for half in [second, parts] {
-            let live: Vec<Part> =
-                half.into_iter().filter(|part| self.isolate(part.session)).collect();
+            let live: Vec<Part> = half
+                .into_iter()
+                .filter(|part| self.isolate(part.session))
+                .collect();
             if !live.is_empty() {
                 self.dispatch.isolated.push_front(live);
             }
@@ -208,7 +228,11 @@ impl<P> Manager<P> {
         }
         queue.again.extend(&outcome.unknown);
         for (index, ordinals) in &outcome.refused {
-            delivery.refused.entry((*index, class)).or_default().extend(ordinals);
+            delivery
+                .refused
+                .entry((*index, class))
+                .or_default()
+                .extend(ordinals);
         }
         merge(&mut delivery.refusals, outcome.failures, most);
         let conflicts = outcome.conflicts.count();
@@ -217,7 +241,11 @@ impl<P> Manager<P> {
         }
         if conflicts > 0 && conflict_counts {
             let version = outcome.conflict_version;
-            out.push(Command::Observe(Observation::Conflict { agent, version, operations: conflicts }));
+            out.push(Command::Observe(Observation::Conflict {
+                agent,
+                version,
+                operations: conflicts,
+            }));
             self.raise_floor(agent, version);
             if version > VERSION_CEILING {
                 let detail = format!("the Indexer holds a document at version {version}");
@@ -236,7 +264,9 @@ impl<P> Manager<P> {
             self.taint(id, out);
         }
         if retried > 0 {
-            out.push(Command::Observe(Observation::Retried { operations: retried }));
+            out.push(Command::Observe(Observation::Retried {
+                operations: retried,
+            }));
             self.back_off(id);
         }
     }

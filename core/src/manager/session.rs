@@ -199,7 +199,9 @@ impl Loads {
 
     /// How many operations.
     pub(super) fn operations(&self) -> u32 {
-        self.frames.last().map_or(0, |(first, operations, _)| first + operations)
+        self.frames
+            .last()
+            .map_or(0, |(first, operations, _)| first + operations)
     }
 
     /// Takes the lowest ordinals that fit into what is left, and subtracts them from it. Bytes are
@@ -207,7 +209,9 @@ impl Loads {
     pub(super) fn take(&self, from: &mut Runs, room: &mut Room, at_least_one: bool) -> Runs {
         let mut taken = Runs::new();
         while let Some(next) = from.as_slice().first().copied() {
-            let after = self.frames.partition_point(|(first, _, _)| *first <= next.first);
+            let after = self
+                .frames
+                .partition_point(|(first, _, _)| *first <= next.first);
             let (first, operations, bytes) = self.frames[after - 1];
             let each = bytes.div_ceil(u64::from(operations)).max(1);
             let here = u64::from((first + operations - next.first).min(next.last - next.first + 1));
@@ -219,7 +223,9 @@ impl Loads {
                 break;
             }
             room.bytes = room.bytes.saturating_sub(fits * each);
-            room.operations = room.operations.saturating_sub(u32::try_from(fits).unwrap_or(u32::MAX));
+            room.operations = room
+                .operations
+                .saturating_sub(u32::try_from(fits).unwrap_or(u32::MAX));
             taken.extend(&from.take_lowest(fits));
         }
         taken
@@ -228,7 +234,10 @@ impl Loads {
     /// About how many bytes a set of ordinals renders to.
     pub(super) fn bytes(&self, ordinals: &Runs) -> u64 {
         let mut rest = ordinals.clone();
-        let mut room = Room { bytes: u64::MAX, operations: u32::MAX };
+        let mut room = Room {
+            bytes: u64::MAX,
+            operations: u32::MAX,
+        };
         self.take(&mut rest, &mut room, true);
         u64::MAX - room.bytes
     }

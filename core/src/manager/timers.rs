@@ -89,6 +89,9 @@ impl Timers {
     /// Whether the two views agree.
     pub(super) fn is_consistent(&self) -> bool {
         self.by_name.len() == self.by_time.len()
-            && self.by_name.iter().all(|(timer, at)| self.by_time.contains(&(*at, *timer)))
+            && self
+                .by_name
+                .iter()
+                .all(|(timer, at)| self.by_time.contains(&(*at, *timer)))
     }
 }

@@ -87,13 +87,19 @@ impl<P> Manager<P> {
         }
         delivery.step = Step::Judging;
         let tallies = delivery.tallies();
-        out.push(Command::Refusals { session: id, agent, tallies });
+        out.push(Command::Refusals {
+            session: id,
+            agent,
+            tallies,
+        });
     }
 
     /// The coordinator says whether refusals were the documents' fault, or an index's. Then its
     /// operations wait and are sent again: nothing is quarantined for a bad template.
     pub(super) fn on_judged(&mut self, id: SessionId, held: &[IndexId], out: &mut Out<P>) {
-        let Some((_, delivery)) = self.delivery(id).filter(|(_, each)| each.step == Step::Judging)
+        let Some((_, delivery)) = self
+            .delivery(id)
+            .filter(|(_, each)| each.step == Step::Judging)
         else {
             return out.push(Command::Observe(Observation::StaleAnswer));
         };
@@ -160,11 +166,18 @@ impl<P> Manager<P> {
                 out.push(Command::ListingCancelled { session: id });
             }
         }
-        let (failed, failed_more) =
-            if lists { listed(&failures) } else { (Vec::new(), false) };
+        let (failed, failed_more) = if lists {
+            listed(&failures)
+        } else {
+            (Vec::new(), false)
+        };
         let module = &self.config.catalogue.modules()[usize::from(session.module.0)].name;
         let ack = EndAck {
-            status: if session.is_base && status == Status::Offline { Status::Error } else { status },
+            status: if session.is_base && status == Status::Offline {
+                Status::Error
+            } else {
+                status
+            },
             session: id.0,
             module: module.clone(),
             reason,
@@ -188,7 +201,10 @@ impl<P> Manager<P> {
             delivery_ms: self.now.since(session.completed),
         }));
         let message = Reply::EndAck(Box::new(ack.clone()));
-        out.push(Command::Reply { peer: session.peer, message });
+        out.push(Command::Reply {
+            peer: session.peer,
+            message,
+        });
         out.push(Command::Discard { session: id });
 
         self.delivering.remove(&id);
@@ -229,16 +245,24 @@ impl<P> Manager<P> {
         let bytes = 512 + ack.detail.len() + ack.failed.iter().map(bytes_of).sum::<usize>();
         let (agent, module) = lane;
         let ack = Box::new(ack);
-        let finished = Finished { agent, module, nonce, digest, ack, at: self.now, bytes };
+        let finished = Finished {
+            agent,
+            module,
+            nonce,
+            digest,
+            ack,
+            at: self.now,
+            bytes,
+        };
         self.finished.insert(id, finished);
         self.finished_order.push_back(id);
         self.finished_bytes += bytes;
         let entry = self.lanes.entry(lane).or_default();
         entry.finished.push_back(id);
-        if entry.finished.len() > self.config.verdicts_per_lane {
-            if let Some(oldest) = entry.finished.front().copied() {
-                self.forget(oldest);
-            }
+        if entry.finished.len() > self.config.verdicts_per_lane
+            && let Some(oldest) = entry.finished.front().copied()
+        {
+            self.forget(oldest);
         }
         while self.finished_bytes > self.config.verdict_bytes_max {
             match self.finished_order.front().copied() {
@@ -274,7 +298,10 @@ impl<P> Manager<P> {
     /// Drops what is kept without a session and is of no more use.
     pub(super) fn on_sweep(&mut self) {
         while let Some(oldest) = self.finished_order.front().copied() {
-            let at = self.finished.get(&oldest).map_or(Tick(0), |finished| finished.at);
+            let at = self
+                .finished
+                .get(&oldest)
+                .map_or(Tick(0), |finished| finished.at);
             if self.now.since(at) < self.config.verdict_kept_ms {
                 break;
             }
@@ -287,7 +314,13 @@ impl<P> Manager<P> {
         let clock = self.clock.version(now);
         let bound = self.bound;
         self.agents.retain(|_, agent| {
-            let highest = Version(agent.granted.max(agent.floor).0.saturating_add(VERSION_STEP));
+            let highest = Version(
+                agent
+                    .granted
+                    .max(agent.floor)
+                    .0
+                    .saturating_add(VERSION_STEP),
+            );
             agent.sessions > 0 || agent.recording || agent.bound > bound || highest >= clock
         });
     }
@@ -299,13 +332,23 @@ impl super::session::Delivery {
         let mut tallies: Vec<Tally> = self
             .stored
             .iter()
-            .map(|(index, stored)| Tally { index: *index, stored: *stored, refused: 0 })
+            .map(|(index, stored)| Tally {
+                index: *index,
+                stored: *stored,
+                refused: 0,
+            })
             .collect();
         for ((index, _), ordinals) in &self.refused {
             match tallies.binary_search_by_key(index, |tally| tally.index) {
                 Ok(at) => tallies[at].refused += ordinals.count(),
-                Err(at) => tallies
-                    .insert(at, Tally { index: *index, stored: 0, refused: ordinals.count() }),
+                Err(at) => tallies.insert(
+                    at,
+                    Tally {
+                        index: *index,
+                        stored: 0,
+                        refused: ordinals.count(),
+                    },
+                ),
             }
         }
         tallies

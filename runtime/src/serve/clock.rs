@@ -13,7 +13,9 @@ pub(super) struct MonotonicClock {
 
 impl MonotonicClock {
     pub(super) fn start() -> Self {
-        Self { origin: Instant::now() }
+        Self {
+            origin: Instant::now(),
+        }
     }
 
     pub(super) fn now(self) -> Tick {
@@ -31,5 +33,7 @@ impl MonotonicClock {
 pub(super) fn unix_ms() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+        .map_or(0, |since| {
+            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        })
 }

@@ -150,7 +150,11 @@ impl Context {
         let (reader, writer) = tokio::io::split(stream);
         let (replies, queue) = mpsc::channel(REPLIES_MAX);
         let (flow, wanted) = watch::channel(Flow::Read);
-        let handle = Handle { framing, replies, flow: Arc::new(flow) };
+        let handle = Handle {
+            framing,
+            replies,
+            flow: Arc::new(flow),
+        };
         let shards: Vec<ShardId> = match speaker {
             Speaker::Agent(agent) => vec![self.shard_of(agent)],
             Speaker::Relay => (0..self.shards.len())
@@ -164,13 +168,25 @@ impl Context {
         let writing = tokio::spawn(write(writer, queue));
         for shard in &shards {
             let handle = handle.clone();
-            let message = Message::Connected { connection: id, kind, handle };
+            let message = Message::Connected {
+                connection: id,
+                kind,
+                handle,
+            };
             if self.tell(*shard, message).await.is_err() {
                 return;
             }
         }
         drop(handle);
-        let ending = Reading { context: &self, id, speaker, framing, wanted }.run(reader).await;
+        let ending = Reading {
+            context: &self,
+            id,
+            speaker,
+            framing,
+            wanted,
+        }
+        .run(reader)
+        .await;
         tracing::debug!(connection = %id, ?speaker, "connection ended: {ending}");
         for shard in shards {
             let event = Box::new(Event::Closed { connection: id });
@@ -269,7 +285,9 @@ impl Reading<'_> {
             }
             Ok((header.agent_id, frame))
         };
-        let (stated, frame) = timeout(FRAME_TIMEOUT, rest).await.map_err(|_| Ending::Slow)??;
+        let (stated, frame) = timeout(FRAME_TIMEOUT, rest)
+            .await
+            .map_err(|_| Ending::Slow)??;
         let agent = match (self.speaker, stated) {
             (Speaker::Agent(own), None) => own,
             (Speaker::Agent(own), Some(stated)) if stated == own.0 => own,
@@ -283,10 +301,15 @@ impl Reading<'_> {
     }
 
     async fn pass_on(&self, agent: AgentId, frame: Vec<u8>) -> Result<(), Ending> {
-        let peer = Peer { connection: self.id, agent };
+        let peer = Peer {
+            connection: self.id,
+            agent,
+        };
         let event = read_event(&self.context.scheme, peer, frame);
         let shard = self.context.shard_of(agent);
-        self.context.tell(shard, Message::Event(Box::new(event))).await
+        self.context
+            .tell(shard, Message::Event(Box::new(event)))
+            .await
     }
 }
 
@@ -296,33 +319,60 @@ fn read_event(scheme: &Scheme, peer: Peer, frame: Vec<u8>) -> Event<Payload> {
         Ok(message) => message,
         Err(error) => {
             tracing::debug!(agent = %peer.agent, %error, "a frame is no message");
-            return Event::BadFrame { peer, flaw: FrameFlaw::Unverifiable };
+            return Event::BadFrame {
+                peer,
+                flaw: FrameFlaw::Unverifiable,
+            };
         }
     };
     if let Some(items) = Items::of(&message) {
         let bytes = u64::try_from(frame.len()).unwrap_or(u64::MAX);
         let (summary, table) = scan(scheme, peer.agent, &items, bytes);
-        let payload = Box::new(ScannedFrame { bytes: frame, table });
-        return Event::Items { peer, frame: summary, payload };
+        let payload = Box::new(ScannedFrame {
+            bytes: frame,
+            table,
+        });
+        return Event::Items {
+            peer,
+            frame: summary,
+            payload,
+        };
     }
     // Not built yet: answered as unknown members are, by their number in the union.
-    let unknown = |member| Event::BadFrame { peer, flaw: FrameFlaw::UnknownMember(member) };
+    let unknown = |member| Event::BadFrame {
+        peer,
+        flaw: FrameFlaw::UnknownMember(member),
+    };
     match message {
         WireMessage::Start(start) => {
             let digest = wire::digest(&frame);
-            Event::Start { peer, start, digest }
+            Event::Start {
+                peer,
+                start,
+                digest,
+            }
         }
-        WireMessage::End(end) => Event::End { peer, session: SessionId(end.session) },
-        WireMessage::Hello(hello) => Event::Hello { peer, hello: Box::new(hello) },
+        WireMessage::End(end) => Event::End {
+            peer,
+            session: SessionId(end.session),
+        },
+        WireMessage::Hello(hello) => Event::Hello {
+            peer,
+            hello: Box::new(hello),
+        },
         WireMessage::StartAck(_) | WireMessage::EndAck(_) | WireMessage::ReqRet(_) => {
-            Event::BadFrame { peer, flaw: FrameFlaw::WrongDirection }
+            Event::BadFrame {
+                peer,
+                flaw: FrameFlaw::WrongDirection,
+            }
         }
         WireMessage::DataClean(_) => unknown(8),
         WireMessage::DataContext(_) => unknown(9),
         WireMessage::ChecksumModule(_) => unknown(10),
         WireMessage::Unknown { union_type } => unknown(union_type),
-        WireMessage::Data(_) | WireMessage::DataBatch(_) => {
-            Event::BadFrame { peer, flaw: FrameFlaw::Unverifiable }
-        }
+        WireMessage::Data(_) | WireMessage::DataBatch(_) => Event::BadFrame {
+            peer,
+            flaw: FrameFlaw::Unverifiable,
+        },
     }
 }

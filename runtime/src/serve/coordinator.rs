@@ -72,7 +72,10 @@ impl Driver {
             return ended;
         }
         loop {
-            let deadline = self.machine.next_deadline().map_or(Tick::NEVER, |(at, _)| at);
+            let deadline = self
+                .machine
+                .next_deadline()
+                .map_or(Tick::NEVER, |(at, _)| at);
             let event = tokio::select! {
                 message = self.queue.recv() => match message {
                     Some(message) => self.unpack(message, &mut collectors).await,
@@ -96,11 +99,20 @@ impl Driver {
                 }
                 event
             }
-            Message::ListingWanted { event, collector, shard, session } => {
+            Message::ListingWanted {
+                event,
+                collector,
+                shard,
+                session,
+            } => {
                 collectors.insert((shard, session), collector);
                 event
             }
-            Message::Listed { request, targets, outcome } => {
+            Message::Listed {
+                request,
+                targets,
+                outcome,
+            } => {
                 let report = match outcome {
                     Err(report) => report,
                     Ok(listings) => {
@@ -144,16 +156,18 @@ impl Driver {
         for command in commands {
             match command {
                 Command::Tell { shard, event } => self.tell(shard, &event).await,
-                Command::Observe(observation) => observe::coordinator(
-                    &self.shared,
-                    self.asker.scheme.catalogue(),
-                    &observation,
-                ),
+                Command::Observe(observation) => {
+                    observe::coordinator(&self.shared, self.asker.scheme.catalogue(), &observation)
+                }
                 Command::Abort { reason } => ended = Some(Err(ServeError::Abort(reason))),
                 Command::Stopped { clean } => {
                     ended = Some(Ok(if clean { Ended::Clean } else { Ended::Unclean }));
                 }
-                Command::List { request, indices, targets } => {
+                Command::List {
+                    request,
+                    indices,
+                    targets,
+                } => {
                     let mut taken = Vec::with_capacity(targets.len());
                     for target in &targets {
                         let place = (target.shard, target.session);
@@ -162,7 +176,8 @@ impl Driver {
                             Collector::new(&self.asker.scheme.id_prefix(target.agent), b"{}")
                         }));
                     }
-                    self.asker.list(request, indices, targets, taken, self.own.clone());
+                    self.asker
+                        .list(request, indices, targets, taken, self.own.clone());
                 }
                 question => self.asker.ask(question, self.own.clone()),
             }
@@ -176,11 +191,7 @@ impl Driver {
         ended
     }
 
-    async fn tell(
-        &self,
-        shard: Option<ShardId>,
-        event: &manager::Event<std::convert::Infallible>,
-    ) {
+    async fn tell(&self, shard: Option<ShardId>, event: &manager::Event<std::convert::Infallible>) {
         for (place, queue) in self.shards.iter().enumerate() {
             if shard.is_none_or(|shard| usize::from(shard.0) == place) {
                 let event = Box::new(manager::widen(event.clone()));

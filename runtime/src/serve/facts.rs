@@ -32,8 +32,10 @@ pub enum FactsError {
         configured: String,
     },
     /// It is damaged.
-    #[error("the store's record {name:?} is damaged ({value:?}); restore the store from a backup, or \
-             move it away: a fresh one waits until nothing old can land any more")]
+    #[error(
+        "the store's record {name:?} is damaged ({value:?}); restore the store from a backup, or \
+             move it away: a fresh one waits until nothing old can land any more"
+    )]
     Damaged {
         /// Which record.
         name: String,
@@ -66,7 +68,10 @@ impl Facts {
         let cluster = &config.writer.cluster_name;
         match text(store, CLUSTER)? {
             Some(stored) if stored != *cluster => {
-                return Err(FactsError::OtherCluster { stored, configured: cluster.clone() });
+                return Err(FactsError::OtherCluster {
+                    stored,
+                    configured: cluster.clone(),
+                });
             }
             Some(_) => {}
             None => store.meta_put(CLUSTER, cluster.as_bytes())?,
@@ -83,7 +88,9 @@ impl Facts {
         if remembered.as_ref() != Some(&writer) {
             store.meta_put(WRITER, writer.as_bytes())?;
         }
-        let bound = text(store, BOUND)?.map(|value| version(BOUND, &value)).transpose()?;
+        let bound = text(store, BOUND)?
+            .map(|value| version(BOUND, &value))
+            .transpose()?;
         let clean_stop = store.meta_get(CLEAN_STOP)?.is_some();
         if clean_stop {
             store.meta_write(&[(CLEAN_STOP, None)])?;
@@ -91,7 +98,10 @@ impl Facts {
         let mut floors = Vec::new();
         for (name, value) in store.meta_list(FLOOR)? {
             let value = String::from_utf8_lossy(&value).into_owned();
-            let damaged = || FactsError::Damaged { name: name.clone(), value: value.clone() };
+            let damaged = || FactsError::Damaged {
+                name: name.clone(),
+                value: value.clone(),
+            };
             let agent = name[FLOOR.len()..].parse().map_err(|_| damaged())?;
             let (floor, bound) = value.split_once(' ').ok_or_else(damaged)?;
             floors.push(AgentFloor {
@@ -100,7 +110,11 @@ impl Facts {
                 bound: version(&name, bound)?,
             });
         }
-        Ok(Self { writer, recovered: Recovered { bound, clean_stop }, floors })
+        Ok(Self {
+            writer,
+            recovered: Recovered { bound, clean_stop },
+            floors,
+        })
     }
 }
 

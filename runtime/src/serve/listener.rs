@@ -103,8 +103,8 @@ impl Listeners {
             Some(settings) => {
                 let acceptor = TlsAcceptor::from(Arc::new(tls::server_config(settings)?));
                 let address = settings.listen;
-                let listener = bind_tcp(address)
-                    .map_err(|cause| ListenError::Tcp { address, cause })?;
+                let listener =
+                    bind_tcp(address).map_err(|cause| ListenError::Tcp { address, cause })?;
                 Some((listener, acceptor))
             }
         };
@@ -138,7 +138,9 @@ impl Listeners {
 
     /// Where agents connect; tells the port when 0 was asked for.
     pub(super) fn tls_address(&self) -> Option<SocketAddr> {
-        self.tcp.as_ref().and_then(|(listener, _)| listener.local_addr().ok())
+        self.tcp
+            .as_ref()
+            .and_then(|(listener, _)| listener.local_addr().ok())
     }
 
     /// Accepts until the daemon stops.
@@ -173,8 +175,14 @@ fn bind_tcp(address: SocketAddr) -> std::io::Result<TcpListener> {
 /// Producers of other users may be relays, so the socket can be reached by all; who may speak is decided
 /// by the credentials of each connection.
 fn bind_unix(path: &Path, router: &RouterConfig) -> Result<UnixListener, ServeError> {
-    let failed = |cause| ListenError::Unix { path: path.to_owned(), cause };
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+    let failed = |cause| ListenError::Unix {
+        path: path.to_owned(),
+        cause,
+    };
+    if let Some(parent) = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+    {
         std::fs::create_dir_all(parent).map_err(failed)?;
     }
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
@@ -191,7 +199,11 @@ fn bind_unix(path: &Path, router: &RouterConfig) -> Result<UnixListener, ServeEr
         _ => {}
     }
     let listener = UnixListener::bind(path).map_err(failed)?;
-    let mode = if router.relay_uids.is_empty() { 0o600 } else { 0o666 };
+    let mode = if router.relay_uids.is_empty() {
+        0o600
+    } else {
+        0o666
+    };
     std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).map_err(failed)?;
     Ok(listener)
 }
@@ -211,7 +223,12 @@ impl Common {
 
     async fn stopped(&self) {
         // An error means that the daemon is gone.
-        let _ = self.context.stopped.clone().wait_for(|stopped| *stopped).await;
+        let _ = self
+            .context
+            .stopped
+            .clone()
+            .wait_for(|stopped| *stopped)
+            .await;
     }
 }
 
@@ -237,12 +254,7 @@ async fn accept_tcp(listener: TcpListener, acceptor: TlsAcceptor, common: Common
     }
 }
 
-async fn serve_tls(
-    stream: TcpStream,
-    address: SocketAddr,
-    acceptor: TlsAcceptor,
-    common: Common,
-) {
+async fn serve_tls(stream: TcpStream, address: SocketAddr, acceptor: TlsAcceptor, common: Common) {
     // Small answers must not wait for company; without it they are late, not lost.
     let _ = stream.set_nodelay(true);
     let stream = match timeout(common.handshake_timeout, acceptor.accept(stream)).await {
@@ -258,7 +270,11 @@ async fn serve_tls(
             return;
         }
     };
-    let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    let certificate = stream
+        .get_ref()
+        .1
+        .peer_certificates()
+        .and_then(<[_]>::first);
     let agent = match certificate.map(tls::agent_of) {
         Some(Ok(agent)) => agent,
         Some(Err(reason)) => {
@@ -274,7 +290,10 @@ async fn serve_tls(
     let id = common.next_id();
     tracing::debug!(%address, %agent, connection = %id, "an agent has connected");
     let _counted = common.shared.connection();
-    common.context.serve(stream, id, Speaker::Agent(agent), Framing::Tls).await;
+    common
+        .context
+        .serve(stream, id, Speaker::Agent(agent), Framing::Tls)
+        .await;
 }
 
 async fn accept_unix(listener: UnixListener, common: Common) {
@@ -294,7 +313,10 @@ async fn accept_unix(listener: UnixListener, common: Common) {
                     let _slot = slot;
                     let id = common.next_id();
                     let _counted = common.shared.connection();
-                    common.context.serve(stream, id, speaker, Framing::Unix).await;
+                    common
+                        .context
+                        .serve(stream, id, speaker, Framing::Unix)
+                        .await;
                 });
             }
             Err(error) => {

@@ -41,7 +41,7 @@ use crate::metrics::{self, Health, MetricsError, MetricsListener};
 use crate::store::{Store, StoreError};
 use clock::MonotonicClock;
 use facts::{Facts, FactsError};
-use listener::{Listeners, ListenError};
+use listener::{ListenError, Listeners};
 use shard::Shard;
 use status::{Daemon, Shared};
 
@@ -117,11 +117,17 @@ pub fn run(config: Config) -> Result<Ended, ServeError> {
         .enable_all()
         .thread_name("inventory-io")
         .build()
-        .map_err(|cause| ServeError::System { what: "its threads", cause: cause.to_string() })?;
+        .map_err(|cause| ServeError::System {
+            what: "its threads",
+            cause: cause.to_string(),
+        })?;
     runtime.block_on(serve(Arc::new(config)))
 }
 
-#[expect(clippy::too_many_lines, reason = "the daemon is put together in one place, in order")]
+#[expect(
+    clippy::too_many_lines,
+    reason = "the daemon is put together in one place, in order"
+)]
 async fn serve(config: Arc<Config>) -> Result<Ended, ServeError> {
     let clock = MonotonicClock::start();
     let store = Arc::new(Store::open(&config.store)?);
@@ -158,7 +164,10 @@ async fn serve(config: Arc<Config>) -> Result<Ended, ServeError> {
         let thread = std::thread::Builder::new()
             .name(format!("inventory-shard-{place}"))
             .spawn(move || shard.run(events))
-            .map_err(|cause| ServeError::System { what: "a shard's thread", cause: cause.to_string() })?;
+            .map_err(|cause| ServeError::System {
+                what: "a shard's thread",
+                cause: cause.to_string(),
+            })?;
         queues.push(queue);
         threads.push(thread);
     }
@@ -187,7 +196,14 @@ async fn serve(config: Arc<Config>) -> Result<Ended, ServeError> {
         tokio::spawn(async move { connector.watch_certificates().await })
     };
     let (stop, stopped) = watch::channel(false);
-    let listeners = Listeners::bind(&config, &scheme, clock, queues.clone(), stopped.clone(), &shared)?;
+    let listeners = Listeners::bind(
+        &config,
+        &scheme,
+        clock,
+        queues.clone(),
+        stopped.clone(),
+        &shared,
+    )?;
     let agents_address = listeners.tls_address();
     let listening = listeners.serve();
     let admin = if config.admin_socket.as_os_str().is_empty() {
@@ -200,7 +216,11 @@ async fn serve(config: Arc<Config>) -> Result<Ended, ServeError> {
     let metrics_address = serve_metrics(&config, &shared, stopped).await?;
     tracing::info!(
         agents = agents_address.map(tracing::field::display),
-        socket = config.router.socket.as_ref().map(|path| tracing::field::display(path.display())),
+        socket = config
+            .router
+            .socket
+            .as_ref()
+            .map(|path| tracing::field::display(path.display())),
         metrics = metrics_address.map(tracing::field::display),
         writer = facts.writer,
         cluster = config.writer.cluster_name,
@@ -221,7 +241,10 @@ async fn serve(config: Arc<Config>) -> Result<Ended, ServeError> {
     let _ = stop.send(true);
     drop(coordinator);
     drop(queues);
-    if tokio::time::timeout(DRAIN_TIMEOUT, listening.ended()).await.is_err() {
+    if tokio::time::timeout(DRAIN_TIMEOUT, listening.ended())
+        .await
+        .is_err()
+    {
         tracing::warn!("some agents did not take their last answer; they will ask again");
     }
     certificates.abort();
@@ -231,7 +254,9 @@ async fn serve(config: Arc<Config>) -> Result<Ended, ServeError> {
     if ended.as_ref().is_ok_and(|ended| *ended == Ended::Clean) {
         for thread in threads {
             if thread.join().is_err() {
-                return Err(ServeError::Abort("a shard's thread has panicked".to_owned()));
+                return Err(ServeError::Abort(
+                    "a shard's thread has panicked".to_owned(),
+                ));
             }
         }
     }
@@ -309,7 +334,10 @@ fn random_seed() -> Result<[u8; 32], ServeError> {
     rustls::crypto::aws_lc_rs::default_provider()
         .secure_random
         .fill(&mut seed)
-        .map_err(|_| ServeError::System { what: "random numbers", cause: "no entropy".to_owned() })?;
+        .map_err(|_| ServeError::System {
+            what: "random numbers",
+            cause: "no entropy".to_owned(),
+        })?;
     Ok(seed)
 }
 

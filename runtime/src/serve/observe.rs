@@ -32,12 +32,15 @@ pub(super) fn bulk(operations: u64, bytes: u64) {
 
 pub(super) fn bulk_answered(duration: Duration, outcome: &HttpOutcome) {
     let outcome = match outcome {
-        HttpOutcome::Answer { status: 200..=299, .. } => "answered",
+        HttpOutcome::Answer {
+            status: 200..=299, ..
+        } => "answered",
         HttpOutcome::Answer { .. } => "refused",
         HttpOutcome::NotSent { .. } => "not_sent",
         HttpOutcome::Unknown { .. } => "unknown",
     };
-    histogram!("inventory_sync_bulk_duration_seconds", "outcome" => outcome).record(duration.as_secs_f64());
+    histogram!("inventory_sync_bulk_duration_seconds", "outcome" => outcome)
+        .record(duration.as_secs_f64());
 }
 
 pub(super) fn stored(shared: &Shared, tallies: &[Tally]) {
@@ -114,7 +117,11 @@ pub(super) fn shard(shared: &Shared, observation: &Observation) {
         Observation::StaleAnswer => {
             counter!("inventory_sync_stale_answers_total").increment(1);
         }
-        Observation::Conflict { agent, version, operations } => {
+        Observation::Conflict {
+            agent,
+            version,
+            operations,
+        } => {
             counter!("inventory_sync_conflicts_total").increment(*operations);
             shared.count("conflicts", *operations);
             shared.alert(
@@ -123,7 +130,11 @@ pub(super) fn shard(shared: &Shared, observation: &Observation) {
             );
             tracing::error!(%agent, %version, operations, "something else writes our documents");
         }
-        Observation::Tainted { agent, module, until } => {
+        Observation::Tainted {
+            agent,
+            module,
+            until,
+        } => {
             counter!("inventory_sync_taints_total").increment(1);
             tracing::info!(%agent, module = module.0, until_ms = until.0, "deletes wait: an outcome is unknown");
         }
@@ -159,7 +170,11 @@ pub(super) fn coordinator(
         coordinator::Observation::Bound(bound) => {
             tracing::trace!(%bound, "the version bound is raised");
         }
-        coordinator::Observation::Index { index, state, detail } => {
+        coordinator::Observation::Index {
+            index,
+            state,
+            detail,
+        } => {
             let name = catalogue.index_name(*index);
             let key = format!("index {name}");
             match state {
@@ -182,11 +197,17 @@ pub(super) fn coordinator(
             }
         }
         coordinator::Observation::ForeignWriter { writer } => {
-            tracing::warn!(writer, "another writer has written here; waiting to see whether it lives");
+            tracing::warn!(
+                writer,
+                "another writer has written here; waiting to see whether it lives"
+            );
         }
         coordinator::Observation::ClockAhead { ahead_ms } => {
             let hours = ahead_ms / 3_600_000;
-            shared.alert("clock", format!("the clock and the version bound are {hours} h apart"));
+            shared.alert(
+                "clock",
+                format!("the clock and the version bound are {hours} h apart"),
+            );
             tracing::error!(hours, "the clock and the version bound are far apart");
         }
     }
@@ -196,27 +217,71 @@ pub(super) fn coordinator(
 pub(super) fn describe() {
     use metrics::{Unit, describe_counter, describe_histogram};
     describe_counter!("inventory_sync_sessions_opened_total", "Sessions accepted.");
-    describe_counter!("inventory_sync_sessions_ended_total", "Sessions answered, by status and reason.");
-    describe_counter!("inventory_sync_starts_refused_total", "Starts refused, by reason.");
-    describe_counter!("inventory_sync_operations_stored_total", "Operations the Indexer has stored.");
-    describe_counter!("inventory_sync_operations_retried_total", "Operations sent again.");
-    describe_counter!("inventory_sync_items_unchanged_total", "Documents not written, since they are there.");
-    describe_counter!("inventory_sync_items_failed_total", "Items set aside or refused.");
-    describe_counter!("inventory_sync_items_duplicate_total", "Items received a second time.");
+    describe_counter!(
+        "inventory_sync_sessions_ended_total",
+        "Sessions answered, by status and reason."
+    );
+    describe_counter!(
+        "inventory_sync_starts_refused_total",
+        "Starts refused, by reason."
+    );
+    describe_counter!(
+        "inventory_sync_operations_stored_total",
+        "Operations the Indexer has stored."
+    );
+    describe_counter!(
+        "inventory_sync_operations_retried_total",
+        "Operations sent again."
+    );
+    describe_counter!(
+        "inventory_sync_items_unchanged_total",
+        "Documents not written, since they are there."
+    );
+    describe_counter!(
+        "inventory_sync_items_failed_total",
+        "Items set aside or refused."
+    );
+    describe_counter!(
+        "inventory_sync_items_duplicate_total",
+        "Items received a second time."
+    );
     describe_counter!("inventory_sync_bulk_requests_total", "Bulk requests.");
-    describe_counter!("inventory_sync_bulk_operations_total", "Operations in bulk requests.");
-    describe_counter!("inventory_sync_bulk_bytes_total", Unit::Bytes, "Bytes of bulk bodies.");
-    describe_counter!("inventory_sync_staged_bytes_total", Unit::Bytes, "Bytes of frames staged.");
-    describe_counter!("inventory_sync_conflicts_total", "Operations refused by a higher version.");
-    describe_counter!("inventory_sync_taints_total", "Lanes whose deletes had to wait.");
-    describe_histogram!(
-        "inventory_sync_bulk_duration_seconds", Unit::Seconds, "Time to the answer of a bulk request."
+    describe_counter!(
+        "inventory_sync_bulk_operations_total",
+        "Operations in bulk requests."
+    );
+    describe_counter!(
+        "inventory_sync_bulk_bytes_total",
+        Unit::Bytes,
+        "Bytes of bulk bodies."
+    );
+    describe_counter!(
+        "inventory_sync_staged_bytes_total",
+        Unit::Bytes,
+        "Bytes of frames staged."
+    );
+    describe_counter!(
+        "inventory_sync_conflicts_total",
+        "Operations refused by a higher version."
+    );
+    describe_counter!(
+        "inventory_sync_taints_total",
+        "Lanes whose deletes had to wait."
     );
     describe_histogram!(
-        "inventory_sync_session_duration_seconds", Unit::Seconds, "Time from Start to verdict."
+        "inventory_sync_bulk_duration_seconds",
+        Unit::Seconds,
+        "Time to the answer of a bulk request."
     );
     describe_histogram!(
-        "inventory_sync_delivery_duration_seconds", Unit::Seconds, "Time from completeness to verdict."
+        "inventory_sync_session_duration_seconds",
+        Unit::Seconds,
+        "Time from Start to verdict."
+    );
+    describe_histogram!(
+        "inventory_sync_delivery_duration_seconds",
+        Unit::Seconds,
+        "Time from completeness to verdict."
     );
     for status in Status::ALL {
         counter!(

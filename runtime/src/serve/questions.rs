@@ -64,7 +64,11 @@ impl Asker {
         tokio::spawn(async move {
             let outcome = asker.scroll(&indices, &targets, collectors).await;
             // Nobody waits for it any more when the process ends.
-            let _ = answers.send(Message::Listed { request, targets, outcome });
+            let _ = answers.send(Message::Listed {
+                request,
+                targets,
+                outcome,
+            });
         });
     }
 
@@ -75,8 +79,11 @@ impl Asker {
             request::Method::Post => Method::Post,
             request::Method::Delete => Method::Delete,
         };
-        let body =
-            if asked.body.is_empty() { Vec::new() } else { vec![Bytes::from(asked.body)] };
+        let body = if asked.body.is_empty() {
+            Vec::new()
+        } else {
+            vec![Bytes::from(asked.body)]
+        };
         self.connector
             .execute(HttpRequest {
                 host_index: 0,
@@ -128,7 +135,11 @@ impl Asker {
                 };
                 Event::WriterRead { request, outcome }
             }
-            Command::WriteWriter { request, condition, document } => {
+            Command::WriteWriter {
+                request,
+                condition,
+                document,
+            } => {
                 let timeout = self.config.indexer.request_timeout.as_millis();
                 let timeout_ms = u64::try_from(timeout).unwrap_or(u64::MAX);
                 let asked = request::write_writer(cluster, condition, &document, timeout_ms);
@@ -142,9 +153,10 @@ impl Asker {
                 let outcome = self.template(catalogue.index_name(index)).await;
                 Event::TemplateChecked { request, outcome }
             }
-            Command::CountDocuments { request } => {
-                Event::Counted { request, outcome: self.count().await }
-            }
+            Command::CountDocuments { request } => Event::Counted {
+                request,
+                outcome: self.count().await,
+            },
             Command::Refresh { request, indices } => {
                 let outcome = match self.read(request::refresh(catalogue, &indices)).await {
                     Some((status, body)) => answer::refreshed(status, &body, catalogue, &indices),
@@ -193,7 +205,8 @@ impl Asker {
                 return CountOutcome::Unknown;
             };
             let index = IndexId(place);
-            let Some((status, body)) = self.read(request::refresh(catalogue, &[index])).await else {
+            let Some((status, body)) = self.read(request::refresh(catalogue, &[index])).await
+            else {
                 return CountOutcome::Unknown;
             };
             if status != 404 {
@@ -205,7 +218,11 @@ impl Asker {
                 }
             }
             let asked = request::count(catalogue, index, self.scheme.cluster());
-            match self.read(asked).await.map(|(status, body)| answer::counted(status, &body)) {
+            match self
+                .read(asked)
+                .await
+                .map(|(status, body)| answer::counted(status, &body))
+            {
                 Some(CountOutcome::Documents(count)) => documents += count,
                 Some(CountOutcome::Unknown) | None => return CountOutcome::Unknown,
             }
@@ -234,8 +251,12 @@ impl Asker {
                 "no template: `inventory-sync templates install` makes it".to_owned(),
             ),
             (Verdict::Different, _) => {
-                let fields: Vec<String> =
-                    report.differences.iter().take(3).map(ToString::to_string).collect();
+                let fields: Vec<String> = report
+                    .differences
+                    .iter()
+                    .take(3)
+                    .map(ToString::to_string)
+                    .collect();
                 TemplateOutcome::Different(format!(
                     "its mapping does not take our documents ({}); `inventory-sync templates diff` \
                      shows all",
@@ -254,14 +275,21 @@ impl Asker {
         let started = self.clock.now();
         let catalogue = self.scheme.catalogue();
         let agents: Vec<_> = targets.iter().map(|target| target.agent).collect();
-        let mut asked =
-            request::list(catalogue, indices, self.scheme.cluster(), &agents, PAGE_DOCUMENTS);
+        let mut asked = request::list(
+            catalogue,
+            indices,
+            self.scheme.cluster(),
+            &agents,
+            PAGE_DOCUMENTS,
+        );
         for _ in 0..PAGES_MAX {
             let Some((status, body)) = self.read(asked).await else {
                 return Err(ListingReport::Failed);
             };
             match answer::page(status, &body, catalogue, indices, &mut collectors) {
-                Page::Hits { scroll_id, hits: 0, .. } => {
+                Page::Hits {
+                    scroll_id, hits: 0, ..
+                } => {
                     // Whatever the answer, the Indexer frees it after a while.
                     let _ = self.read(request::list_close(&scroll_id)).await;
                     let listings: Vec<Listing> =
@@ -274,7 +302,9 @@ impl Asker {
                     );
                     return Ok(listings);
                 }
-                Page::Hits { scroll_id, foreign, .. } => {
+                Page::Hits {
+                    scroll_id, foreign, ..
+                } => {
                     if foreign > 0 {
                         tracing::warn!(foreign, "documents that are nobody's are left alone");
                     }

@@ -16,7 +16,12 @@ fn size(value: u64) -> usize {
 }
 
 pub(super) fn catalogue(config: &Config) -> Result<Catalogue, CatalogueError> {
-    Catalogue::new(config.modules.iter().map(|(name, indices)| (name.clone(), indices.clone())))
+    Catalogue::new(
+        config
+            .modules
+            .iter()
+            .map(|(name, indices)| (name.clone(), indices.clone())),
+    )
 }
 
 /// What each shard is told. Global quotas come from the coordinator, divided among the shards.

@@ -55,7 +55,10 @@ pub(super) enum Message {
         handle: Handle,
     },
     /// The documents that a session waits for; the machine hears of it afterwards.
-    Listing { session: SessionId, listing: Listing },
+    Listing {
+        session: SessionId,
+        listing: Listing,
+    },
     /// What became of a bulk request.
     Answered { bulk: BulkId, outcome: HttpOutcome },
 }
@@ -133,7 +136,10 @@ impl Shard {
 
     /// The thread. Ends when the machine has stopped and nobody can send any more.
     pub(super) fn run(self, queue: mpsc::Receiver<Message>) {
-        match tokio::runtime::Builder::new_current_thread().enable_time().build() {
+        match tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+        {
             Ok(runtime) => runtime.block_on(self.serve(queue)),
             Err(error) => tracing::error!(%error, "a shard has no timers and cannot run"),
         }
@@ -145,7 +151,11 @@ impl Shard {
         let mut wall_clock = tokio::time::interval(WALL_CLOCK_INTERVAL);
         let mut messages = Vec::with_capacity(EVENTS_AT_ONCE);
         while !self.stopped {
-            let deadline = self.parts.manager.next_deadline().map_or(Tick::NEVER, |(at, _)| at);
+            let deadline = self
+                .parts
+                .manager
+                .next_deadline()
+                .map_or(Tick::NEVER, |(at, _)| at);
             let deadline = self.parts.clock.instant(deadline);
             tokio::select! {
                 count = queue.recv_many(&mut messages, EVENTS_AT_ONCE) => if count == 0 {
@@ -158,7 +168,9 @@ impl Shard {
                 self.take(message);
             }
             self.commit();
-            self.parts.shared.publish(self.parts.id, self.parts.manager.figures());
+            self.parts
+                .shared
+                .publish(self.parts.id, self.parts.manager.figures());
         }
         // What is still queued finds no one; its connections end.
         self.connections.clear();
@@ -172,7 +184,11 @@ impl Shard {
                 }
                 self.feed(*event);
             }
-            Message::Connected { connection, kind, handle } => {
+            Message::Connected {
+                connection,
+                kind,
+                handle,
+            } => {
                 self.connections.insert(connection, handle);
                 self.feed(Event::Opened { connection, kind });
             }
@@ -190,23 +206,39 @@ impl Shard {
         self.events.push_back(event);
         let mut commands = Vec::new();
         while let Some(event) = self.events.pop_front() {
-            self.parts.manager.handle(self.parts.clock.now(), event, &mut commands);
+            self.parts
+                .manager
+                .handle(self.parts.clock.now(), event, &mut commands);
             for command in commands.drain(..) {
                 self.execute(command);
             }
         }
     }
 
-    #[expect(clippy::too_many_lines, reason = "one arm per command, each a line or a call")]
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one arm per command, each a line or a call"
+    )]
     fn execute(&mut self, command: Command<Payload>) {
         let shard = self.parts.id;
         match command {
             Command::Reply { peer, message } => self.reply(peer, &message),
-            Command::Open { session, agent, info } => {
+            Command::Open {
+                session,
+                agent,
+                info,
+            } => {
                 let scheme = Arc::clone(&self.parts.scheme);
-                self.tables.insert(session, SessionTable::new(scheme, session, agent, &info));
+                self.tables
+                    .insert(session, SessionTable::new(scheme, session, agent, &info));
             }
-            Command::Stage { stage, session, key, fresh, payload } => self.staging.push(Staging {
+            Command::Stage {
+                stage,
+                session,
+                key,
+                fresh,
+                payload,
+            } => self.staging.push(Staging {
                 stage,
                 session,
                 key,
@@ -215,13 +247,26 @@ impl Shard {
                 is_discarded: false,
             }),
             Command::Discard { session } => self.discard(session),
-            Command::Plan { session, allowed, full } => self.plan(session, &allowed, full),
-            Command::Listing { session, agent, indices } => {
+            Command::Plan {
+                session,
+                allowed,
+                full,
+            } => self.plan(session, &allowed, full),
+            Command::Listing {
+                session,
+                agent,
+                indices,
+            } => {
                 let Some(table) = self.tables.get(&session) else {
                     return;
                 };
                 self.ask(ToCoordinator::ListingWanted {
-                    event: coordinator::Event::ListingWanted { shard, session, agent, indices },
+                    event: coordinator::Event::ListingWanted {
+                        shard,
+                        session,
+                        agent,
+                        indices,
+                    },
                     collector: answer::Collector::new(table.id_prefix(), table.overlay()),
                     shard,
                     session,
@@ -231,20 +276,39 @@ impl Shard {
                 self.tell(coordinator::Event::ListingCancelled { shard, session });
             }
             Command::Diff { session, indices } => self.diff(session, &indices),
-            Command::Bulk { bulk, deadline, not_after, timeout_ms, parts } => {
+            Command::Bulk {
+                bulk,
+                deadline,
+                not_after,
+                timeout_ms,
+                parts,
+            } => {
                 self.send(bulk, deadline, not_after, timeout_ms, parts);
             }
-            Command::Record { record, what: Record::Floor(floor) } => {
-                self.events.push_back(match facts::record_floor(&self.parts.store, floor) {
-                    Ok(()) => Event::Recorded { record },
-                    Err(error) => {
-                        tracing::error!(%error, "an agent's version floor is not durable");
-                        Event::RecordFailed { record }
-                    }
-                });
+            Command::Record {
+                record,
+                what: Record::Floor(floor),
+            } => {
+                self.events
+                    .push_back(match facts::record_floor(&self.parts.store, floor) {
+                        Ok(()) => Event::Recorded { record },
+                        Err(error) => {
+                            tracing::error!(%error, "an agent's version floor is not durable");
+                            Event::RecordFailed { record }
+                        }
+                    });
             }
-            Command::Refusals { session, agent, tallies } => {
-                self.tell(coordinator::Event::Refusals { shard, session, agent, tallies });
+            Command::Refusals {
+                session,
+                agent,
+                tallies,
+            } => {
+                self.tell(coordinator::Event::Refusals {
+                    shard,
+                    session,
+                    agent,
+                    tallies,
+                });
             }
             Command::Stored { agent, tallies } => {
                 observe::stored(&self.parts.shared, &tallies);
@@ -299,8 +363,10 @@ impl Shard {
             staging.is_discarded |= staging.session == session;
         }
         self.listings.remove(&session);
-        let had_frames =
-            self.tables.remove(&session).is_some_and(|table| table.keys().next().is_some());
+        let had_frames = self
+            .tables
+            .remove(&session)
+            .is_some_and(|table| table.keys().next().is_some());
         if had_frames && let Err(error) = self.parts.store.discard(session.0) {
             // Cleaned at the next start at the latest.
             tracing::warn!(%error, "the staged data of a session are not freed");
@@ -350,7 +416,10 @@ impl Shard {
             .tables
             .get_mut(&session)
             .and_then(|table| plan(table, &chunks, allowed, full, most));
-        self.events.push_back(Event::Planned { session, plan: planned.map(Box::new) });
+        self.events.push_back(Event::Planned {
+            session,
+            plan: planned.map(Box::new),
+        });
     }
 
     fn diff(&mut self, session: SessionId, indices: &[IndexId]) {
@@ -360,7 +429,10 @@ impl Shard {
             (Some(table), Some(listing)) => diff(table, listing, &chunks, indices),
             _ => None,
         };
-        self.events.push_back(Event::Diffed { session, diff: compared.map(Box::new) });
+        self.events.push_back(Event::Diffed {
+            session,
+            diff: compared.map(Box::new),
+        });
     }
 
     /// Renders a bulk request and gives it to the I/O threads.
@@ -425,7 +497,10 @@ impl Shard {
             HttpOutcome::Answer { status, body } => {
                 let sent: Vec<Sent<'_>> = parts
                     .iter()
-                    .map(|part| Sent { part, table: self.tables.get(&part.session) })
+                    .map(|part| Sent {
+                        part,
+                        table: self.tables.get(&part.session),
+                    })
                     .collect();
                 answer::bulk(&sent, status, &body, self.parts.failed_items_max)
             }
@@ -438,7 +513,12 @@ impl Shard {
                 BulkOutcome::Unknown
             }
         };
-        if let BulkOutcome::Refused { refusal, status, detail } = &outcome {
+        if let BulkOutcome::Refused {
+            refusal,
+            status,
+            detail,
+        } = &outcome
+        {
             tracing::warn!(%bulk, ?refusal, status, detail, "a bulk request was refused");
         }
         self.feed(Event::BulkDone { bulk, outcome });

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use ::metrics::gauge;
 use inventory_sync_core::config::Catalogue;
 use inventory_sync_core::coordinator::{self, ShardId};
 use inventory_sync_core::id::Version;
 use inventory_sync_core::manager::{Figures, Health, IndexState, Unready};
 use inventory_sync_core::time::Tick;
-use ::metrics::gauge;
 use tokio::sync::mpsc;
 
 use super::clock::{MonotonicClock, unix_ms};
@@ -83,7 +83,12 @@ impl Shared {
             clock,
             cluster: config.writer.cluster_name.clone(),
             writer: writer.to_owned(),
-            host: config.indexer.hosts.first().map(crate::config::Host::url).unwrap_or_default(),
+            host: config
+                .indexer
+                .hosts
+                .first()
+                .map(crate::config::Host::url)
+                .unwrap_or_default(),
             catalogue: catalogue.clone(),
             shards: Mutex::new(vec![Figures::default(); shards]),
             coordinator: Mutex::new(CoordinatorView {
@@ -151,7 +156,10 @@ impl Shared {
             Health::Ready => (false, unready(Unready::NoLease)),
             Health::Unready(why) => (false, unready(why)),
         };
-        metrics::Health { is_ok, text: text.to_owned() }
+        metrics::Health {
+            is_ok,
+            text: text.to_owned(),
+        }
     }
 
     fn status(&self) -> Status {
@@ -189,7 +197,10 @@ impl Shared {
                     i64::try_from(ahead_ms).unwrap_or(i64::MAX)
                 },
             },
-            hosts: vec![HostStatus { url: self.host.clone(), health: self.health().text }],
+            hosts: vec![HostStatus {
+                url: self.host.clone(),
+                health: self.health().text,
+            }],
             sessions: SessionStatus {
                 receiving: sum(|figures| figures.sessions as u64).saturating_sub(delivering),
                 delivering,
@@ -219,7 +230,10 @@ impl Daemon {
         shared: Arc<Shared>,
         coordinator: mpsc::UnboundedSender<Message>,
     ) -> Self {
-        Self { shared, coordinator }
+        Self {
+            shared,
+            coordinator,
+        }
     }
 }
 
@@ -238,7 +252,9 @@ impl Handler for Daemon {
             .map(|(state, _)| *state);
         match state {
             Some(IndexState::Held) => {}
-            Some(IndexState::Open) => return Err(format!("{name} is not held: it takes documents")),
+            Some(IndexState::Open) => {
+                return Err(format!("{name} is not held: it takes documents"));
+            }
             _ => {
                 return Err(format!(
                     "{name} is not held; it goes on by itself once the Indexer lets it"

@@ -15,7 +15,11 @@ use crate::indexer::{TlsFilesError, certificates, private_key};
 /// The server's side of TLS for agents.
 pub(super) fn server_config(tls: &RouterTls) -> Result<ServerConfig, ServeError> {
     let unusable = |what, path: &std::path::Path, cause: String| {
-        ServeError::Tls(TlsFilesError::Unusable { what, path: path.to_owned(), cause })
+        ServeError::Tls(TlsFilesError::Unusable {
+            what,
+            path: path.to_owned(),
+            cause,
+        })
     };
     let mut roots = RootCertStore::empty();
     let what = "the authority of agents' certificates";
@@ -49,7 +53,9 @@ pub(super) fn agent_of(certificate: &CertificateDer<'_>) -> Result<AgentId, Stri
     let (Some(name), None) = (names.next(), names.next()) else {
         return Err("the certificate must have exactly one common name".to_owned());
     };
-    let name = name.as_str().map_err(|error| format!("its common name is no text: {error}"))?;
+    let name = name
+        .as_str()
+        .map_err(|error| format!("its common name is no text: {error}"))?;
     agent_named(name)
         .ok_or_else(|| format!("its common name {name:?} is not an agent's number, such as 001"))
 }
@@ -71,9 +77,20 @@ mod tests {
         assert_eq!(agent_named("1"), Some(AgentId(1)));
         assert_eq!(agent_named("001"), Some(AgentId(1)));
         assert_eq!(agent_named("18446744073709551615"), Some(AgentId(u64::MAX)));
-        for refused in ["", "0", "000", "+1", "-1", "1.0", " 1", "1 ", "0x1", "agent", "١",
-            "18446744073709551616"]
-        {
+        for refused in [
+            "",
+            "0",
+            "000",
+            "+1",
+            "-1",
+            "1.0",
+            " 1",
+            "1 ",
+            "0x1",
+            "agent",
+            "١",
+            "18446744073709551616",
+        ] {
             assert_eq!(agent_named(refused), None, "{refused:?}");
         }
     }

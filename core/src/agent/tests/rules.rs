@@ -399,6 +399,64 @@ fn backoff_grows_up_to_the_interval_and_ends_with_success() {
 }
 
 #[test]
+fn success_ends_the_backoff() {
+    let mut desk = Desk::connected(config());
+    desk.sync(job(1, 1));
+    for _ in 0..6 {
+        desk.start_ack(refused(Status::Offline, Reason::Overloaded, 0));
+        desk.sleep();
+    }
+    desk.start_ack(opened(5));
+    desk.end_ack(verdict(5, Status::Ok, Reason::None));
+    desk.sync(job(2, 1));
+    desk.start_ack(refused(Status::Offline, Reason::Overloaded, 0));
+    let (at, timer) = desk.agent.next_deadline().unwrap();
+    assert_eq!(timer, Timer::Retry);
+    assert!(at.since(desk.now) <= 1_000, "as after a first failure");
+}
+
+#[test]
+fn lost_connections_are_made_again_ever_more_slowly_until_the_manager_speaks() {
+    let mut desk = Desk::ended(config(), 1, 5);
+    let wait = |desk: &mut Desk| {
+        desk.disconnect();
+        let before = desk.now;
+        desk.sleep();
+        desk.connect();
+        desk.now.since(before)
+    };
+    for whole in [1_000, 2_000, 4_000, 8_000] {
+        let delay_ms = wait(&mut desk);
+        assert!(
+            (whole / 2..=whole).contains(&delay_ms),
+            "{delay_ms} of {whole}"
+        );
+    }
+    desk.start_ack(opened(5));
+    assert!(wait(&mut desk) <= 1_000);
+    desk.start_ack(opened(5));
+    assert!(wait(&mut desk) <= 1_000, "each answer counts");
+}
+
+#[test]
+fn an_end_by_a_new_connection_or_after_gaps_is_repeated_soon() {
+    let mut moved = Desk::ended(config(), 5, 5);
+    moved.end_ack(verdict(5, Status::Processing, Reason::None));
+    moved.disconnect();
+    moved.connect();
+    moved.start_ack(opened(5));
+    let mut gaps = Desk::ended(config(), 5, 5);
+    gaps.end_ack(verdict(5, Status::Processing, Reason::None));
+    gaps.req_ret(missing(5, &[(0, 0)]));
+    for desk in [moved, gaps] {
+        assert_eq!(
+            desk.agent.next_deadline(),
+            Some((Tick(10_000), Timer::EndAck))
+        );
+    }
+}
+
+#[test]
 fn the_managers_limit_is_honoured() {
     let mut desk = Desk::connected(config());
     desk.sync(job(1, 50));

@@ -13,7 +13,14 @@ fn sum(text: &str) -> Option<[u8; 20]> {
 }
 
 fn listings() -> impl Strategy<Value = Vec<(usize, usize, Option<usize>)>> {
-    prop::collection::vec((0..NAMES.len(), 0..IDS.len(), prop::option::of(0..SUMS.len())), 0..14)
+    prop::collection::vec(
+        (
+            0..NAMES.len(),
+            0..IDS.len(),
+            prop::option::of(0..SUMS.len()),
+        ),
+        0..14,
+    )
 }
 
 fn listing(rows: &[(usize, usize, Option<usize>)]) -> Listing {
@@ -21,7 +28,14 @@ fn listing(rows: &[(usize, usize, Option<usize>)]) -> Listing {
     for (version, (index, id, checksum)) in (1..).zip(rows) {
         let unchanged_if = checksum.and_then(|place| sum(SUMS[place]));
         let index = IndexId(u16::try_from(*index).unwrap());
-        listing.push(Version(version), Listed { index, id: IDS[*id], unchanged_if });
+        listing.push(
+            Version(version),
+            Listed {
+                index,
+                id: IDS[*id],
+                unchanged_if,
+            },
+        );
     }
     listing
 }
@@ -112,7 +126,13 @@ proptest! {
 
 fn body(table: &SessionTable, frames: &Frames, class: Class, run: Run) -> Vec<u8> {
     let ordinals = std::iter::once(run).collect();
-    let part = Part { session: SESSION, agent: AGENT, version: Version(5), class, ordinals };
+    let part = Part {
+        session: SESSION,
+        agent: AGENT,
+        version: Version(5),
+        class,
+        ordinals,
+    };
     let mut out = Vec::new();
     render(&part, table, &frames, &mut out).unwrap();
     out
@@ -123,14 +143,21 @@ fn equal_hashes_alone_keep_no_document() {
     let items = vec![Sample::upsert(0, "states-zero", "mine", "{}")];
     let (mut table, frames) = staged(&scheme(), &[items]);
     plan(&mut table, &&frames, &INDICES, true, 1000).unwrap();
-    let other = Listed { index: IndexId(0), id: "theirs", unchanged_if: None };
+    let other = Listed {
+        index: IndexId(0),
+        id: "theirs",
+        unchanged_if: None,
+    };
     table.rows[0].hash = table.scheme.hash(other.index, other.id);
     let mut listing = Listing::new();
     listing.push(Version(9), other);
     let summary = diff(&mut table, &listing, &&frames, &INDICES).unwrap();
     assert_eq!((summary.removals, summary.unchanged), (1, 0));
     assert_eq!(summary.chunks[0].upserts, 1);
-    assert_eq!(diff(&mut table, &listing, &&Frames::default(), &INDICES), None);
+    assert_eq!(
+        diff(&mut table, &listing, &&Frames::default(), &INDICES),
+        None
+    );
     assert_eq!(listing.highest(), Version(9));
 }
 
@@ -141,7 +168,14 @@ fn what_is_listed_twice_is_one_document() {
     plan(&mut table, &&frames, &INDICES, true, 1000).unwrap();
     let mut listing = Listing::new();
     for id in ["x", "gone", "x", "gone"] {
-        listing.push(Version(1), Listed { index: IndexId(0), id, unchanged_if: None });
+        listing.push(
+            Version(1),
+            Listed {
+                index: IndexId(0),
+                id,
+                unchanged_if: None,
+            },
+        );
     }
     let summary = diff(&mut table, &listing, &&frames, &INDICES).unwrap();
     assert_eq!(summary.removals, 1);

@@ -45,7 +45,10 @@ fn hostile_payloads_have_their_flaw() {
         (b"{\"a\":1,\"b\":2,\"a\":3}", Flaw::DuplicateKey),
         (b"{\"a\":1,\"\\u0061\":3}", Flaw::DuplicateKey),
         ("{\"ä\":1,\"\\u00e4\":3}".as_bytes(), Flaw::DuplicateKey),
-        ("{\"\\ud83d\\ude00\":1,\"😀\":3}".as_bytes(), Flaw::DuplicateKey),
+        (
+            "{\"\\ud83d\\ude00\":1,\"😀\":3}".as_bytes(),
+            Flaw::DuplicateKey,
+        ),
         (b"{\"a\\/b\":1,\"a/b\":3}", Flaw::DuplicateKey),
         (b"{\"wazuh.agent.id\":\"002\"}", Flaw::DottedOverlay),
         (b"{\"wazuh.\":1}", Flaw::DottedOverlay),
@@ -59,9 +62,18 @@ fn hostile_payloads_have_their_flaw() {
 
 #[test]
 fn sound_payloads_show_their_shape() {
-    let plain = Shape { has_line_break: false, has_overlay: false };
-    let breaks = Shape { has_line_break: true, ..plain };
-    let overlay = Shape { has_overlay: true, ..plain };
+    let plain = Shape {
+        has_line_break: false,
+        has_overlay: false,
+    };
+    let breaks = Shape {
+        has_line_break: true,
+        ..plain
+    };
+    let overlay = Shape {
+        has_overlay: true,
+        ..plain
+    };
     for (payload, shape) in [
         ("{}", plain),
         (" \t{ } ", plain),
@@ -98,10 +110,15 @@ fn many_keys_are_compared_too() {
 fn the_checksum_is_found_where_it_belongs() {
     let sum = "0123456789abcdef0123456789abcdef01234567";
     let found = decode_sha1(sum.as_bytes());
-    assert_eq!(found.map(|bytes| bytes[..3].to_vec()), Some(vec![0x01, 0x23, 0x45]));
+    assert_eq!(
+        found.map(|bytes| bytes[..3].to_vec()),
+        Some(vec![0x01, 0x23, 0x45])
+    );
     for payload in [
         format!("{{\"checksum\":{{\"hash\":{{\"sha1\":\"{sum}\"}}}}}}"),
-        format!(" {{ \"a\" : [ {{ }} ] ,\n\"checksum\" : {{ \"x\":1, \"hash\" : {{ \"md5\":\"\", \"sha1\" : \"{sum}\" }} }} , \"z\":1 }} "),
+        format!(
+            " {{ \"a\" : [ {{ }} ] ,\n\"checksum\" : {{ \"x\":1, \"hash\" : {{ \"md5\":\"\", \"sha1\" : \"{sum}\" }} }} , \"z\":1 }} "
+        ),
     ] {
         assert_eq!(sha1(payload.as_bytes()), found, "{payload}");
     }
@@ -113,7 +130,10 @@ fn the_checksum_is_found_where_it_belongs() {
         "{\"checksum\":{\"hash\":{\"sha1\":null}}}".to_owned(),
         format!("{{\"hash\":{{\"sha1\":\"{sum}\"}}}}"),
         format!("{{\"checksum.hash.sha1\":\"{sum}\"}}"),
-        format!("{{\"checksum\":{{\"hash\":{{\"sha1\":\"{}\"}}}}}}", sum.to_uppercase()),
+        format!(
+            "{{\"checksum\":{{\"hash\":{{\"sha1\":\"{}\"}}}}}}",
+            sum.to_uppercase()
+        ),
         format!("{{\"checksum\":{{\"hash\":{{\"sha1\":\"{sum}0\"}}}}}}"),
     ] {
         assert_eq!(sha1(payload.as_bytes()), None, "{payload}");
@@ -123,9 +143,39 @@ fn the_checksum_is_found_where_it_belongs() {
 /// Text near JSON: fragments in any order, so that sound and unsound ones are both frequent.
 fn near_json() -> impl Strategy<Value = String> {
     let fragment = prop::sample::select(vec![
-        "{", "}", "[", "]", ",", ":", "\"", "\"a\"", "\"b\"", "\"a\":", "\"\\u0061\":", "\"wazuh\":", "1",
-        "-0", "1.5", "1e3", "true", "false", "null", " ", "\n", "\r", "\t", "\\", "\\n", "\\u00e4",
-        "\"\\\"\"", "{}", "[]", "\"wazuh.x\":1", "ä", "\"long enough to cross a word\"", "\u{1}",
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "\"",
+        "\"a\"",
+        "\"b\"",
+        "\"a\":",
+        "\"\\u0061\":",
+        "\"wazuh\":",
+        "1",
+        "-0",
+        "1.5",
+        "1e3",
+        "true",
+        "false",
+        "null",
+        " ",
+        "\n",
+        "\r",
+        "\t",
+        "\\",
+        "\\n",
+        "\\u00e4",
+        "\"\\\"\"",
+        "{}",
+        "[]",
+        "\"wazuh.x\":1",
+        "ä",
+        "\"long enough to cross a word\"",
+        "\u{1}",
     ]);
     prop::collection::vec(fragment, 0..24).prop_map(|parts| parts.concat())
 }

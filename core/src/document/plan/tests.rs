@@ -12,7 +12,13 @@ fn sent(table: &SessionTable, class: Class, summary: &PlanSummary) -> BTreeSet<u
     let count = summary
         .chunks
         .iter()
-        .map(|load| if class == Class::Upsert { load.upserts } else { load.deletes })
+        .map(|load| {
+            if class == Class::Upsert {
+                load.upserts
+            } else {
+                load.deletes
+            }
+        })
         .sum();
     let all = Runs::up_to(count);
     let operations: Vec<_> = table.operations(class, &all).collect();
@@ -22,7 +28,10 @@ fn sent(table: &SessionTable, class: Class, summary: &PlanSummary) -> BTreeSet<u
         assert_eq!(table.seq_of(class, ordinal), operation.seq);
     }
     assert_eq!(table.seq_of(class, count), None);
-    operations.iter().filter_map(|operation| operation.seq).collect()
+    operations
+        .iter()
+        .filter_map(|operation| operation.seq)
+        .collect()
 }
 
 proptest! {
@@ -97,29 +106,46 @@ fn an_index_that_is_not_allowed_is_set_aside_item_by_item() {
     let (mut table, frames) = staged(&scheme(), &[items]);
     let summary = plan(&mut table, &&frames, &[IndexId(0)], false, 1000).unwrap();
     assert_eq!(summary.operations, [(IndexId(0), 1)]);
-    let failed: Vec<_> =
-        summary.failures.lowest.iter().map(|failure| (failure.seq, failure.reason)).collect();
+    let failed: Vec<_> = summary
+        .failures
+        .lowest
+        .iter()
+        .map(|failure| (failure.seq, failure.reason))
+        .collect();
     let reason = crate::wire::Reason::IndexNotAllowed;
     assert_eq!(failed, [(1, reason), (2, reason)]);
 }
 
 #[test]
 fn a_frame_that_is_gone_or_another_one_is_said() {
-    let twins =
-        |seq| vec![Sample::upsert(seq, "states-zero", "x", "{}"), Sample::delete(seq + 1, "states-one", "y")];
+    let twins = |seq| {
+        vec![
+            Sample::upsert(seq, "states-zero", "x", "{}"),
+            Sample::delete(seq + 1, "states-one", "y"),
+        ]
+    };
     let batches = [twins(0), twins(2)];
     let (table, frames) = staged(&scheme(), &batches);
     assert!(plan(&mut table.clone(), &&frames, &INDICES, false, 1000).is_some());
     for key in [0, 2] {
         let mut gone = frames.clone();
         gone.0.remove(&key);
-        assert_eq!(plan(&mut table.clone(), &&gone, &INDICES, false, 1000), None);
+        assert_eq!(
+            plan(&mut table.clone(), &&gone, &INDICES, false, 1000),
+            None
+        );
         let mut cut = frames.clone();
-        cut.0.insert(key, super::super::sample::frame(&batches[key as usize / 2][..1]));
+        cut.0.insert(
+            key,
+            super::super::sample::frame(&batches[key as usize / 2][..1]),
+        );
         assert_eq!(plan(&mut table.clone(), &&cut, &INDICES, false, 1000), None);
         let mut garbled = frames.clone();
         garbled.0.insert(key, vec![0; 64]);
-        assert_eq!(plan(&mut table.clone(), &&garbled, &INDICES, false, 1000), None);
+        assert_eq!(
+            plan(&mut table.clone(), &&garbled, &INDICES, false, 1000),
+            None
+        );
     }
     // Without a repeated hash no frame is looked at.
     let (mut table, _) = staged(&scheme(), &batches[..1]);
@@ -133,9 +159,22 @@ fn only_the_lowest_failures_are_kept() {
         lowest.offer(seq, || Flaw::NotJson.failure(seq));
     }
     let failures = lowest.finish();
-    assert_eq!(failures.lowest.iter().map(|failure| failure.seq).collect::<Vec<_>>(), [0, 1, 2]);
+    assert_eq!(
+        failures
+            .lowest
+            .iter()
+            .map(|failure| failure.seq)
+            .collect::<Vec<_>>(),
+        [0, 1, 2]
+    );
     assert_eq!(failures.total, 11);
     let mut none = Lowest::new(0);
     none.offer(1, || Flaw::NotJson.failure(1));
-    assert_eq!(none.finish(), Failures { lowest: Vec::new(), total: 1 });
+    assert_eq!(
+        none.finish(),
+        Failures {
+            lowest: Vec::new(),
+            total: 1
+        }
+    );
 }

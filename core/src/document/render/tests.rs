@@ -2,7 +2,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::super::sample::sessions::{payload, sessions};
-use super::super::sample::{AGENT, Frames, INDICES, SESSION, Sample, config, frame, info, scheme, staged};
+use super::super::sample::{
+    AGENT, Frames, INDICES, SESSION, Sample, config, frame, info, scheme, staged,
+};
 use super::super::{Run, Runs, Scheme, plan};
 use super::*;
 use crate::id::{AgentId, Version};
@@ -10,7 +12,13 @@ use crate::id::{AgentId, Version};
 const VERSION: Version = Version(u64::MAX);
 
 fn part(class: Class, ordinals: Runs) -> Part {
-    Part { session: SESSION, agent: AGENT, version: VERSION, class, ordinals }
+    Part {
+        session: SESSION,
+        agent: AGENT,
+        version: VERSION,
+        class,
+        ordinals,
+    }
 }
 
 fn rendered(table: &SessionTable, frames: &Frames, class: Class, ordinals: &Runs) -> Vec<u8> {
@@ -26,7 +34,9 @@ fn lines(body: &[u8]) -> Vec<Value> {
     let text = std::str::from_utf8(body).unwrap();
     assert!(text.is_empty() || text.ends_with('\n'));
     assert!(!text.contains('\r'));
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 /// What the Indexer must receive for a payload.
@@ -39,7 +49,11 @@ fn expected(payload: &[u8], overlay: &Value) -> Value {
 }
 
 fn action(item: &Sample) -> Value {
-    let name = if item.operation == 0 { "index" } else { "delete" };
+    let name = if item.operation == 0 {
+        "index"
+    } else {
+        "delete"
+    };
     json!({name: {
         "_index": item.index,
         "_id": format!("wazuh_001_{}", item.id.as_ref().unwrap()),
@@ -125,7 +139,12 @@ fn splicing_by_example() {
         plan(&mut table, &&frames, &INDICES, false, 1000).unwrap();
         table.overlay = b"{}".to_vec();
         let body = rendered(&table, &frames, Class::Upsert, &Runs::up_to(1));
-        String::from_utf8(body).unwrap().lines().nth(1).unwrap().to_owned()
+        String::from_utf8(body)
+            .unwrap()
+            .lines()
+            .nth(1)
+            .unwrap()
+            .to_owned()
     };
     for (payload, spliced) in [
         ("{}", "{\"wazuh\":{}}"),
@@ -136,9 +155,18 @@ fn splicing_by_example() {
         ("{ \"wazuh\" : {\"a\":[]} }", "{\"wazuh\":{}}"),
         ("{\"wazuh\":1,\"a\":2}", "{\"wazuh\":{},\"a\":2}"),
         ("{\"a\":2,\"wazuh\":1}", "{\"wazuh\":{},\"a\":2}"),
-        ("{\"a\":2,\"wazuh\":1,\"b\":3}", "{\"wazuh\":{},\"a\":2,\"b\":3}"),
-        ("{\"a\":2 , \"w\\u0061zuh\":\"x\" , \"b\":3}", "{\"wazuh\":{},\"a\":2 ,\"b\":3}"),
-        ("{\"a\":{\"wazuh\":1}}", "{\"wazuh\":{},\"a\":{\"wazuh\":1}}"),
+        (
+            "{\"a\":2,\"wazuh\":1,\"b\":3}",
+            "{\"wazuh\":{},\"a\":2,\"b\":3}",
+        ),
+        (
+            "{\"a\":2 , \"w\\u0061zuh\":\"x\" , \"b\":3}",
+            "{\"wazuh\":{},\"a\":2 ,\"b\":3}",
+        ),
+        (
+            "{\"a\":{\"wazuh\":1}}",
+            "{\"wazuh\":{},\"a\":{\"wazuh\":1}}",
+        ),
     ] {
         assert_eq!(document(payload), spliced, "{payload}");
     }
@@ -147,20 +175,29 @@ fn splicing_by_example() {
 #[test]
 fn unknown_fields_of_the_overlay_are_left_out() {
     let scheme = Scheme::new(&config(), 0);
-    let text = |agent, info: &crate::wire::AgentInfo| String::from_utf8(scheme.overlay(AgentId(agent), info)).unwrap();
+    let text = |agent, info: &crate::wire::AgentInfo| {
+        String::from_utf8(scheme.overlay(AgentId(agent), info)).unwrap()
+    };
     let value: Value = serde_json::from_str(&text(1, &info())).unwrap();
-    assert_eq!(value, json!({
-        "agent": {
-            "id": "001",
-            "name": "näme \"quoted\"",
-            "version": "5.0.0",
-            "groups": ["default", "web"],
-            "host": {"os": {"type": "linux"}},
-        },
-        "cluster": {"name": "wazuh"},
-    }));
-    let bare: Value = serde_json::from_str(&text(12345, &crate::wire::AgentInfo::default())).unwrap();
-    assert_eq!(bare, json!({"agent": {"id": "12345"}, "cluster": {"name": "wazuh"}}));
+    assert_eq!(
+        value,
+        json!({
+            "agent": {
+                "id": "001",
+                "name": "näme \"quoted\"",
+                "version": "5.0.0",
+                "groups": ["default", "web"],
+                "host": {"os": {"type": "linux"}},
+            },
+            "cluster": {"name": "wazuh"},
+        })
+    );
+    let bare: Value =
+        serde_json::from_str(&text(12345, &crate::wire::AgentInfo::default())).unwrap();
+    assert_eq!(
+        bare,
+        json!({"agent": {"id": "12345"}, "cluster": {"name": "wazuh"}})
+    );
     assert_eq!(scheme.id_prefix(AgentId(0)), "wazuh_000_");
     assert_eq!(scheme.id_prefix(AgentId(1234)), "wazuh_1234_");
 }
@@ -180,7 +217,10 @@ fn what_cannot_be_read_back_or_is_not_there_is_said() {
     short.0.insert(0, frame(&items[..1]));
     assert_eq!(render(&both, &table, &&short, &mut out), None);
     for class in [Class::Upsert, Class::Delete, Class::Removal] {
-        assert_eq!(render(&part(class, Runs::up_to(3)), &table, &&frames, &mut out), None);
+        assert_eq!(
+            render(&part(class, Runs::up_to(3)), &table, &&frames, &mut out),
+            None
+        );
     }
     assert_eq!(out, b"kept");
 }

@@ -6,18 +6,23 @@ use super::*;
 
 /// Members near the lower end, and near the upper one where arithmetic could overflow.
 fn run() -> impl Strategy<Value = Run> {
-    (prop::sample::select(vec![0, u32::MAX - 40]), 0_u32..40, 0_u32..6).prop_map(
-        |(base, first, length)| {
+    (
+        prop::sample::select(vec![0, u32::MAX - 40]),
+        0_u32..40,
+        0_u32..6,
+    )
+        .prop_map(|(base, first, length)| {
             let first = base + first;
             Run::new(first, first.saturating_add(length))
-        },
-    )
+        })
 }
 
 fn sound(runs: &Runs) -> bool {
     let slice = runs.as_slice();
     slice.iter().all(|run| run.first <= run.last)
-        && slice.windows(2).all(|pair| u64::from(pair[0].last) + 1 < u64::from(pair[1].first))
+        && slice
+            .windows(2)
+            .all(|pair| u64::from(pair[0].last) + 1 < u64::from(pair[1].first))
 }
 
 fn members(runs: &Runs) -> BTreeSet<u32> {
@@ -80,5 +85,8 @@ fn the_ends_of_the_range_do_not_overflow() {
     assert_eq!(runs.count(), 1 << 32);
     assert_eq!(Runs::up_to(3).as_slice(), [Run::new(0, 2)]);
     assert_eq!(runs.take_lowest(u64::MAX).count(), 1 << 32);
-    assert_eq!(Run::one(4).to_string() + " " + &Run::new(4, 9).to_string(), "4 4-9");
+    assert_eq!(
+        Run::one(4).to_string() + " " + &Run::new(4, 9).to_string(),
+        "4 4-9"
+    );
 }

@@ -48,7 +48,14 @@ fn a_failed_write_leaves_nothing_behind() {
     table.unstage(9);
     assert_eq!(table.items(), 2);
     let summary = plan(&mut table, &&frames, &INDICES, false, 1000).unwrap();
-    assert_eq!(summary.chunks.iter().map(|load| load.upserts).collect::<Vec<_>>(), [1, 1]);
+    assert_eq!(
+        summary
+            .chunks
+            .iter()
+            .map(|load| load.upserts)
+            .collect::<Vec<_>>(),
+        [1, 1]
+    );
     assert_eq!(table.seq_of(Class::Upsert, 1), Some(1));
     assert_eq!(table.sharing(1).count(), 0);
 }

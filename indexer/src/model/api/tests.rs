@@ -150,3 +150,52 @@ fn a_total_beyond_ten_thousand_is_a_lower_bound_unless_asked() {
         "{\"hits\":{\"total\":{\"value\":10001,\"relation\":\"eq\"}}}"
     );
 }
+
+#[test]
+fn a_rounded_bound_takes_in_or_leaves_out_its_whole_unit() {
+    let mut indexer = indexer();
+    let body = r#"{"mappings":{"properties":{"when":{"type":"date"}}}}"#;
+    assert_eq!(ask(&mut indexer, "PUT", "/a", body).0, 200);
+    let noon =
+        "{\"index\":{\"_index\":\"a\",\"_id\":\"1\"}}\n{\"when\":\"2026-01-02T12:00:00Z\"}\n";
+    ask(&mut indexer, "POST", "/_bulk?refresh=true", noon);
+    for (bound, found) in [("gte", true), ("gt", false), ("lte", true), ("lt", false)] {
+        let query = format!(r#"{{"query":{{"range":{{"when":{{"{bound}":"2026-01-02||/d"}}}}}}}}"#);
+        let (_, text) = ask(&mut indexer, "POST", "/a/_count?filter_path=count", &query);
+        assert_eq!(
+            text,
+            format!("{{\"count\":{}}}", usize::from(found)),
+            "{bound}"
+        );
+    }
+}
+
+#[test]
+fn templates_of_one_priority_may_not_meet_and_the_highest_decides() {
+    let mut indexer = indexer();
+    let template = |pattern: &str, priority: u64, interval: &str| {
+        format!(
+            r#"{{"index_patterns":["{pattern}"],"priority":{priority},"template":{{"settings":{{"refresh_interval":"{interval}"}}}}}}"#
+        )
+    };
+    let mut put = |name: &str, body: &str| {
+        ask(
+            &mut indexer,
+            "PUT",
+            &format!("/_index_template/{name}"),
+            body,
+        )
+        .0
+    };
+    assert_eq!(put("wide", &template("a-*", 1, "1s")), 200);
+    assert_eq!(put("elsewhere", &template("b-*", 1, "1s")), 200);
+    assert_eq!(put("meets", &template("a-b", 1, "1s")), 400);
+    assert_eq!(put("narrow", &template("a-b", 2, "9s")), 200);
+    ask(&mut indexer, "PUT", "/a-b", "");
+    let interval = "/a-b/_settings?filter_path=**.refresh_interval";
+    let (_, text) = ask(&mut indexer, "GET", interval, "");
+    assert_eq!(
+        text,
+        r#"{"a-b":{"settings":{"index":{"refresh_interval":"9s"}}}}"#
+    );
+}

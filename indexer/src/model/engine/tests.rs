@@ -394,6 +394,11 @@ fn a_restore_keeps_the_uuid_and_changes_the_history() {
     );
     assert_ne!(after.history_uuid, before.history_uuid);
     assert!(after.get("a").is_some() && after.get("b").is_none());
+    assert_eq!(
+        after.visible().len(),
+        1,
+        "a restored index shows what was in the snapshot, refreshed or not"
+    );
     assert_eq!(after.tombstone("a", 9), None);
 }
 

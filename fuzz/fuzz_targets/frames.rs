@@ -1,0 +1,4 @@
+//! Any stream, cut anywhere.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| inventory_fuzz::frames(bytes));

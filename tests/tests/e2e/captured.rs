@@ -1,0 +1,1 @@
+//! Sessions of real endpoints end in the Indexer byte for byte.

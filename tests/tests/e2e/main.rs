@@ -1,0 +1,19 @@
+//! End to end: the daemon as a process between agents' sockets and an Indexer over TLS.
+//!
+//! ```text
+//!  delivery     documents end where they belong, byte for byte      identity   who may speak, and for whom
+//!  session      gaps, duplicates, base peers, hostile frames        local      the Unix socket
+//!  outage       an Indexer that is down, slow, partly failing       restart    kill -9, clean stop, two writers
+//!  operator     status, index resume, metrics, templates            captured   sessions of real endpoints
+//! ```
+//!
+//! With `INVENTORY_TEST_INDEXER_*` all but those that inject faults run against that OpenSearch.
+
+mod captured;
+mod delivery;
+mod identity;
+mod local;
+mod operator;
+mod outage;
+mod restart;
+mod session;
