@@ -6,6 +6,7 @@
 //!   dpkg rpm              category)           inventory_sync_schemas)               │
 //!                                                                                  ▼
 //!                                                              report: a table or JSON for people
+//!                                                              sync:   Full sessions with a manager
 //! ```
 //!
 //! # Invariants
@@ -20,9 +21,11 @@
 //! * Nothing here writes to the machine, and nothing runs but `rpm`, where there is an rpm database.
 //!
 //! Deliberately absent: protocol decisions (they belong to `inventory_sync_core`), and the names of fields
-//! outside of the field table.
+//! outside of the field table. Without the feature `sync` there is no network part at all.
 
 pub mod document;
 pub mod inventory;
 pub mod provider;
 pub mod report;
+#[cfg(feature = "sync")]
+pub mod sync;

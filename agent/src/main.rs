@@ -9,7 +9,10 @@ use inventory_agent::inventory::{self, Inventory, Options, State};
 use inventory_agent::provider::{Category, Roots};
 use inventory_agent::report::{self, Layout};
 
-/// Reads the inventory of this machine.
+#[cfg(feature = "sync")]
+mod sync_command;
+
+/// Reads the inventory of this machine, and brings it to a manager.
 #[derive(Debug, Parser)]
 #[command(version, about, arg_required_else_help = true)]
 struct Cli {
@@ -22,6 +25,11 @@ enum Command {
     /// Show what is on this machine, as it would be sent; nothing is sent or changed.
     #[command(after_help = SCAN_EXIT_CODES)]
     Scan(ScanArgs),
+
+    /// Bring this machine's inventory to a manager, which delivers it to the Indexer
+    #[cfg(feature = "sync")]
+    #[command(after_help = sync_command::EXIT_CODES)]
+    Sync(sync_command::SyncArgs),
 }
 
 const SCAN_EXIT_CODES: &str = "Exit codes:
@@ -64,6 +72,8 @@ const NOT_ALL: u8 = 3;
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Scan(args) => scan(&args),
+        #[cfg(feature = "sync")]
+        Command::Sync(args) => sync_command::sync(args),
     }
 }
 

@@ -39,13 +39,24 @@ impl Bench {
         let catalogue = Catalogue::new([("syscollector".to_owned(), [index])])?;
         let mut config = Config::new(catalogue);
         config.linger_ms = 0;
-        let mut bench = Self { shard: Manager::new(config, [7; 32]), out: Vec::new(), now: 0 };
+        let mut bench = Self {
+            shard: Manager::new(config, [7; 32]),
+            out: Vec::new(),
+            now: 0,
+        };
         let unix_ms = 1_790_000_000_000;
         bench.say(Event::WallClock { unix_ms });
-        bench.say(Event::BoundRaised { bound: Version::from_unix_ms(unix_ms + 3_600_000) });
+        bench.say(Event::BoundRaised {
+            bound: Version::from_unix_ms(unix_ms + 3_600_000),
+        });
         bench.say(Event::LeaseUntil { until: Tick::NEVER });
-        bench.say(Event::Health { health: Health::Ready });
-        bench.say(Event::IndexChanged { index: IndexId(0), state: IndexState::Open });
+        bench.say(Event::Health {
+            health: Health::Ready,
+        });
+        bench.say(Event::IndexChanged {
+            index: IndexId(0),
+            state: IndexState::Open,
+        });
         Ok(bench)
     }
 
@@ -56,7 +67,10 @@ impl Bench {
 
     fn open(&mut self, peer: Peer, size: u32) -> Option<SessionId> {
         let connection = peer.connection;
-        self.say(Event::Opened { connection, kind: ConnectionKind::Agent });
+        self.say(Event::Opened {
+            connection,
+            kind: ConnectionKind::Agent,
+        });
         let start = Start {
             mode: Some(Mode::Delta),
             size: u64::from(size),
@@ -66,18 +80,26 @@ impl Bench {
             nonce: 1,
             ..Start::default()
         };
-        self.say(Event::Start { peer, start: Box::new(start), digest: [1; 16] });
+        self.say(Event::Start {
+            peer,
+            start: Box::new(start),
+            digest: [1; 16],
+        });
         self.out.iter().find_map(|command| match command {
-            Command::Reply { message: Reply::StartAck(ack), .. } if ack.status == Status::Ok => {
-                Some(SessionId(ack.session))
-            }
+            Command::Reply {
+                message: Reply::StartAck(ack),
+                ..
+            } if ack.status == Status::Ok => Some(SessionId(ack.session)),
             _ => None,
         })
     }
 
     /// One session of so many frames, to its verdict. Nanoseconds for its frames and for the rest.
     fn session(&mut self, agent: u64, frames: u32, items: u32) -> Option<(u128, u128)> {
-        let peer = Peer { connection: ConnectionId(agent), agent: AgentId(agent) };
+        let peer = Peer {
+            connection: ConnectionId(agent),
+            agent: AgentId(agent),
+        };
         let whole = Instant::now();
         let session = self.open(peer, frames * items)?;
         let staged = Instant::now();
@@ -91,10 +113,16 @@ impl Bench {
                 foreign_element: false,
                 bytes: 540 * u64::from(items),
             };
-            self.say(Event::Items { peer, frame: frame_summary, payload: () });
+            self.say(Event::Items {
+                peer,
+                frame: frame_summary,
+                payload: (),
+            });
             if frame % FRAMES_PER_COMMIT == FRAMES_PER_COMMIT - 1 || frame == frames - 1 {
                 // Every write asked for so far: the ids grow by one.
-                self.say(Event::Staged { upto: StageId(u64::MAX) });
+                self.say(Event::Staged {
+                    upto: StageId(u64::MAX),
+                });
             }
         }
         let staged = staged.elapsed().as_nanos();
@@ -109,18 +137,27 @@ impl Bench {
             operations: vec![(IndexId(0), u64::from(frames * items))],
             ..PlanSummary::default()
         };
-        self.say(Event::Planned { session, plan: Some(Box::new(plan)) });
+        self.say(Event::Planned {
+            session,
+            plan: Some(Box::new(plan)),
+        });
         while let Some((bulk, counts)) = self.out.iter().find_map(|command| match command {
-            Command::Bulk { bulk, parts, .. } => {
-                Some((*bulk, parts.iter().map(|part| part.ordinals.count()).collect::<Vec<_>>()))
-            }
+            Command::Bulk { bulk, parts, .. } => Some((
+                *bulk,
+                parts
+                    .iter()
+                    .map(|part| part.ordinals.count())
+                    .collect::<Vec<_>>(),
+            )),
             _ => None,
         }) {
             let parts = counts.into_iter().map(|count| PartOutcome {
                 stored: vec![(IndexId(0), count)],
                 ..PartOutcome::default()
             });
-            let outcome = BulkOutcome::Answered { parts: parts.collect() };
+            let outcome = BulkOutcome::Answered {
+                parts: parts.collect(),
+            };
             self.say(Event::BulkDone { bulk, outcome });
         }
         let is_ok = self.out.iter().any(|command| {
@@ -128,7 +165,9 @@ impl Bench {
                 if ack.status == Status::Ok)
         });
         let whole = whole.elapsed().as_nanos();
-        self.say(Event::Closed { connection: peer.connection });
+        self.say(Event::Closed {
+            connection: peer.connection,
+        });
         self.now += 1;
         is_ok.then(|| (staged, whole - staged))
     }
@@ -140,8 +179,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mut bench = Bench::new()?;
         let (mut frames, mut rest) = (0, 0);
         for agent in 1..=20 {
-            let (staged, other) =
-                bench.session(agent, 1_000, ITEMS_PER_FRAME).ok_or("a session did not end Ok")?;
+            let (staged, other) = bench
+                .session(agent, 1_000, ITEMS_PER_FRAME)
+                .ok_or("a session did not end Ok")?;
             frames += staged;
             rest += other;
         }
@@ -150,7 +190,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mut bench = Bench::new()?;
         let whole = Instant::now();
         for agent in 1..=20_000 {
-            bench.session(agent, 1, 1).ok_or("a session did not end Ok")?;
+            bench
+                .session(agent, 1, 1)
+                .ok_or("a session did not end Ok")?;
         }
         small = small.min(whole.elapsed().as_nanos() / 20_000);
     }

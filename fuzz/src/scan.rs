@@ -23,10 +23,10 @@ const FAILED_ITEMS_MAX: usize = 4;
 /// # Panics
 /// When that does not hold.
 pub fn scan(bytes: &[u8]) {
-    if let Ok(message) = decode(bytes) {
-        if let Some(items) = Items::of(&message) {
-            return deliver(bytes, &items);
-        }
+    if let Ok(message) = decode(bytes)
+        && let Some(items) = Items::of(&message)
+    {
+        return deliver(bytes, &items);
     }
     if check_payload(bytes).is_ok() {
         let value: serde_json::Result<&serde_json::value::RawValue> = serde_json::from_slice(bytes);

@@ -80,20 +80,20 @@ pub fn seeds() -> Result<Vec<Seed>, String> {
 fn batch() -> Result<Vec<u8>, String> {
     let mut builder = BatchBuilder::new(7, usize::MAX);
     let (first, last) = (indices()[0].name, indices()[indices().len() - 1].name);
-    let rows: [(u64, Operation, &str, &str, Option<&[u8]>); 7] = [
-        (0, Operation::Upsert, "a", first, Some(b"{\"a\":1}")),
+    let rows = [
+        (0, Operation::Upsert, "a", first, Some(&b"{\"a\":1}"[..])),
         (1, Operation::Delete, "b", first, None),
         (
             2,
             Operation::Upsert,
             "a",
             first,
-            Some(b"{\"a\":2,\"wazuh\":{}}"),
+            Some(&b"{\"a\":2,\"wazuh\":{}}"[..]),
         ),
-        (3, Operation::Upsert, "c \"\\ \n", first, Some(b"{\n}")),
-        (4, Operation::Upsert, "d", last, Some(b"{}")),
-        (5, Operation::Upsert, "e", "nowhere", Some(b"{}")),
-        (3, Operation::Upsert, "", first, Some(b"{}")),
+        (3, Operation::Upsert, "c \"\\ \n", first, Some(&b"{\n}"[..])),
+        (4, Operation::Upsert, "d", last, Some(&b"{}"[..])),
+        (5, Operation::Upsert, "e", "nowhere", Some(&b"{}"[..])),
+        (3, Operation::Upsert, "", first, Some(&b"{}"[..])),
     ];
     for (seq, operation, id, index, data) in rows {
         let item = Item {
@@ -153,7 +153,7 @@ fn slug(name: &str) -> String {
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
-    if text.len() % 2 != 0 {
+    if !text.len().is_multiple_of(2) {
         return None;
     }
     (0..text.len())

@@ -68,6 +68,8 @@ faults! {
     ManagerCrash = "manager-crash", Every(30_000);
     /// The manager is stopped in order and started again.
     ManagerRestart = "manager-restart", Every(60_000);
+    /// The manager's wall clock steps, back or forth, by up to two hours.
+    ClockStep = "clock-step", Every(40_000);
     /// A write to the staging store fails.
     StoreWriteFails = "store-write-fails", Chance(30_000);
     /// A write to the staging store takes long.

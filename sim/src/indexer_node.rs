@@ -7,13 +7,14 @@
 
 use std::collections::BTreeMap;
 
-use inventory_indexer::model::engine::{Indexer, Operation, Options as IndexerOptions, Settings};
+use inventory_indexer::model::engine::{Condition, Indexer, Operation, Options as IndexerOptions, Settings};
 use inventory_sync_core::answer::BulkOutcome;
 use inventory_sync_core::document::Part;
-use inventory_sync_core::id::BulkId;
+use inventory_sync_core::id::{BulkId, Version};
 use inventory_sync_core::time::Tick;
 
 use crate::bulk::{Item, answer};
+use crate::content::{Content, DocKey};
 use crate::faults::Fault;
 use crate::options::Options;
 use crate::oracles::Rendered;
@@ -364,6 +365,23 @@ impl World {
     fn bury_request(&mut self, key: u64) {
         if self.indexer.requests.get(&key).is_some_and(|request| request.settled && request.answered) {
             self.indexer.requests.remove(&key);
+        }
+    }
+
+    /// Something that is not ours writes a document.
+    pub(crate) fn foreign_write(&mut self, key: DocKey, content: Content, ahead_ms: u64) {
+        let config = &self.options.config;
+        let name = config.catalogue.index_name(key.index()).to_owned();
+        let id = format!("{}_{:03}_{}", config.cluster, key.agent().0, key.id());
+        let payload = content.payload();
+        let mut source = format!("{{\"wazuh\":{{\"agent\":{{\"id\":\"{:03}\"}}}},", key.agent().0).into_bytes();
+        source.extend_from_slice(&payload[1..]);
+        let now_ms = self.unix_ms();
+        let version = Version::from_unix_ms(now_ms + ahead_ms);
+        let written =
+            self.indexer.model.index(&name, &id, Condition::external_gte(version.0), source.into(), now_ms);
+        if written.is_ok() {
+            self.oracles.written_by_others(key, content, version);
         }
     }
 

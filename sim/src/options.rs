@@ -150,7 +150,9 @@ impl Options {
         config.bytes_per_agent_max = config.bytes_per_session_max * limits.between(1, 3);
         config.bytes_max = *limits.pick(&[config.bytes_per_agent_max, 1 << 34]);
         config.runs_per_session_max = *limits.pick(&[8, 65_536]);
-        config.open_bytes_per_connection_max = *limits.pick(&[1, 10_000, 8 << 20]);
+        // A relay's agent that sends faster than this is refused, and an agent sends no slower next time.
+        let open_bytes = *limits.pick(&[1, 10_000, 8 << 20]);
+        config.open_bytes_per_connection_max = if self.relays { 8 << 20 } else { open_bytes };
         config.bad_frames_max = *limits.pick(&[1, 5]);
         config.ranges_per_request_max = *limits.pick(&[1, 3, 256]);
         config.failed_items_max = *limits.pick(&[1, 4, 1_000]);

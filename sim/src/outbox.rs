@@ -229,10 +229,14 @@ impl Outbox {
     /// Makes a verdict durable.
     pub(crate) fn commit(&mut self, acknowledgement: &Acknowledgement) {
         let Some(rows) = &self.rows else { return };
+        let last: BTreeMap<DocKey, u32> = (0_u32..).zip(&rows.items).map(|(seq, item)| (item.key, seq)).collect();
         for (seq, item) in (0_u32..).zip(&rows.items) {
+            // Only the last word on a document says what became of it.
+            if last.get(&item.key) != Some(&seq) {
+                continue;
+            }
             let failed = acknowledgement.failed.iter().find(|row| row.seq == seq);
             if acknowledgement.covers(seq) {
-                // Only the last word on a document says what became of it, but an equal one is as good.
                 if self.pending.get(&item.key) == Some(&item.body) {
                     self.pending.remove(&item.key);
                 }

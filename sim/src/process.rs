@@ -78,7 +78,7 @@ impl World {
         if self.process.as_ref().is_none_or(|process| process.life != life) {
             return;
         }
-        let unix_ms = self.unix_ms();
+        let unix_ms = self.wall_base_ms + self.now().0;
         for shard in 0..self.options.shards {
             self.tell_shard(life, shard, manager::Event::WallClock { unix_ms });
         }

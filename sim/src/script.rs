@@ -2,7 +2,7 @@
 
 use inventory_sync_core::id::IndexId;
 
-use crate::content::Content;
+use crate::content::{Content, DocKey};
 use crate::indexer_node::Fate;
 use crate::outbox::Wish;
 use crate::world::{Occurrence, World};
@@ -52,6 +52,19 @@ pub enum Action {
     CrashAgent(usize, u64),
     /// The Indexer restarts after a flush and loses its tombstones.
     LoseTombstones,
+    /// Something else stores this in an agent's document, under a version so many milliseconds ahead.
+    ForeignWrite {
+        /// The agent, from 0.
+        agent: usize,
+        /// The index, from 0.
+        index: u16,
+        /// The document.
+        document: u32,
+        /// Its content.
+        content: u64,
+        /// How far ahead of the time its version is.
+        ahead_ms: u64,
+    },
     /// `meta` and the writer document are lost while the manager is down.
     LoseBounds,
 }
@@ -94,6 +107,10 @@ impl World {
             Action::LoseTombstones => {
                 let now_ms = self.unix_ms();
                 self.indexer.model.lose_tombstones(now_ms);
+            }
+            Action::ForeignWrite { agent, index, document, content, ahead_ms } => {
+                let key = DocKey::new(self.agents[agent].id, IndexId(index), document);
+                self.foreign_write(key, Content(content), ahead_ms);
             }
             Action::LoseBounds => {
                 self.store.meta.bound = None;

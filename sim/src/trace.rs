@@ -21,7 +21,7 @@ impl Default for Fold {
 impl Fold {
     fn word(&mut self, word: u64) {
         // A folded multiplication: both halves of the product count, so that no bit is lost at an end.
-        let wide = u128::from(self.state ^ word) * 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835_u128;
+        let wide = u128::from(self.state ^ word) * 0x9e37_79b9_7f4a_7c15_u128;
         let bytes = wide.to_le_bytes();
         let mut low = [0; 8];
         let mut high = [0; 8];

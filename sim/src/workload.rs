@@ -4,13 +4,17 @@ use inventory_sync_core::agent::Event;
 
 use crate::faults::Fault;
 use crate::outbox::Wish;
-use crate::world::{Occurrence, World};
+use crate::world::{EPOCH_MS, Occurrence, World};
+
+/// How far the manager's clock is wrong at most.
+const CLOCK_STEP_MS: u64 = 2 * 60 * 60 * 1_000;
 
 /// Faults that come from time to time.
-const RECURRING: [Fault; 8] = [
+const RECURRING: [Fault; 9] = [
     Fault::AgentCrash,
     Fault::ManagerCrash,
     Fault::ManagerRestart,
+    Fault::ClockStep,
     Fault::IndexerRestart,
     Fault::IndexerRed,
     Fault::IndexerUnreachable,
@@ -68,6 +72,10 @@ impl World {
             return;
         }
         let node = &mut self.agents[agent];
+        if self.healed {
+            // A verdict from before may have set something aside.
+            node.lanes[module].outbox.heal();
+        }
         let outbox = &node.lanes[module].outbox;
         let full = !self.healed && node.work.chance(self.options.fulls_per_mille * 1_000);
         let wish = if full {
@@ -112,6 +120,10 @@ impl World {
                 self.schedule.after(lasts_ms, Occurrence::StartManager);
             }
             Fault::ManagerRestart => self.stop_process(),
+            Fault::ClockStep => {
+                let around_ms = self.faults.stream(fault).between(0, 2 * CLOCK_STEP_MS);
+                self.wall_base_ms = EPOCH_MS - CLOCK_STEP_MS + around_ms;
+            }
             Fault::IndexerRestart => {
                 let now_ms = self.unix_ms();
                 self.indexer.model.restart(true, now_ms);

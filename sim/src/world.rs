@@ -23,7 +23,7 @@ use crate::store::{Scanned, Store};
 use crate::streams::Stream;
 use crate::trace::{Node, Trace};
 
-/// The wall clock at tick 0, in milliseconds since the Unix epoch.
+/// The true time at tick 0, in milliseconds since the Unix epoch.
 pub(crate) const EPOCH_MS: u64 = 1_790_000_000_000;
 
 /// Something that is going to happen.
@@ -105,6 +105,8 @@ pub(crate) struct World {
     pub(crate) shard_commands: Vec<manager::Command<Scanned>>,
     pub(crate) coordinator_commands: Vec<coordinator::Command>,
     pub(crate) agent_commands: Vec<inventory_sync_core::agent::Command<Packet>>,
+    /// What the manager's wall clock said at tick 0.
+    pub(crate) wall_base_ms: u64,
     /// Whether agents change their content and synchronise by themselves.
     pub(crate) working: bool,
     /// Whether everything is healed and the world is to come to rest.
@@ -137,6 +139,7 @@ impl World {
             shard_commands: Vec::new(),
             coordinator_commands: Vec::new(),
             agent_commands: Vec::new(),
+            wall_base_ms: EPOCH_MS,
             working: true,
             healed: false,
             options,
@@ -155,7 +158,7 @@ impl World {
         self.schedule.now()
     }
 
-    /// The wall clock, in milliseconds since the Unix epoch.
+    /// The true time, as the Indexer has it, in milliseconds since the Unix epoch.
     pub(crate) fn unix_ms(&self) -> u64 {
         EPOCH_MS + self.schedule.now().0
     }

@@ -143,7 +143,7 @@ pub fn overlay(cluster: &str, agent: u64, info: &AgentInfo) -> Value {
 }
 
 /// Checks that what is stored is what was sent, byte for byte, but for the overlay, which stands first, and
-/// for line breaks between tokens, which are spaces.
+/// for white space between tokens: a line break is a space, and there is none beside the outer braces.
 ///
 /// # Errors
 /// Says what differs.
@@ -176,9 +176,16 @@ pub fn compare(stored: &str, sent: &[u8], overlay: &Value) -> Result<(), String>
     if wanted != found_own {
         return Err(format!("stored {stored}\nsent {sent}"));
     }
-    // Nothing was cut out: what follows the overlay is the text that followed the brace.
-    let rest = sent.trim_ascii_start().strip_prefix('{').unwrap_or(&sent);
-    if !had_overlay && !stored.trim_ascii_end().ends_with(rest.trim_ascii_end()) {
+    // Nothing was cut out: behind the overlay stands the text between the braces, but for spaces at its ends.
+    let inner = |text: &str| {
+        let text = text.trim_ascii().strip_suffix('}')?.trim_ascii_end().to_owned();
+        Some(text)
+    };
+    let wanted = inner(&sent).and_then(|text| Some(text.strip_prefix('{')?.trim_ascii_start().to_owned()));
+    let is_whole = wanted
+        .zip(inner(stored))
+        .is_some_and(|(wanted, found)| found.ends_with(&wanted));
+    if !had_overlay && !is_whole {
         return Err(format!("other bytes:\nstored {stored}\nsent {sent}"));
     }
     Ok(())

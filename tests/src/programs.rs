@@ -1,4 +1,5 @@
-//! Where the programs are that the tests start. Built once if they are missing or older than their sources.
+//! Where the programs are that the tests start. Built once if they are missing or older than their sources;
+//! not where `INVENTORY_TEST_PROGRAMS` names a folder with them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,6 +18,9 @@ pub fn program(name: &str) -> PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER
         .get_or_init(|| {
+            if let Some(folder) = std::env::var_os("INVENTORY_TEST_PROGRAMS") {
+                return folder.into();
+            }
             let folder = folder();
             if PROGRAMS.iter().any(|name| !is_current(&folder, name)) {
                 build(&folder);

@@ -143,7 +143,7 @@ fn introduce() {
     eprintln!(
         "  reads     this machine's packages, processes, ports, users and the like; nothing leaves it"
     );
-    eprintln!("  changes   nothing outside {}", demo_dir().display());
+    eprintln!("  writes    what it shows to {}, and nothing else but the build", demo_dir().display());
     let above = run::root();
     if machine::free_mib(&above).is_some_and(|free| free < DISK_MIB) {
         eprintln!("\n  There is less than that free on this disk.");

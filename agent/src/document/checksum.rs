@@ -128,6 +128,7 @@ mod tests {
         for (category, column) in [
             (Category::Hardware, "memory_free"),
             (Category::Hardware, "memory_used"),
+            (Category::Processes, "state"),
             (Category::Processes, "utime"),
             (Category::Processes, "stime"),
             (Category::Interfaces, "host_network_ingress_bytes"),

@@ -130,6 +130,12 @@ fn process(dir: &Path, clock: Option<Clock>) -> Result<Row, ProcessError> {
         .filter(|argument| !argument.trim_ascii().is_empty())
         .collect();
     let start = clock.and_then(|clock| clock.start(stat.start_ticks));
+    // Only the kernel's own threads have no command line; a program that calls itself one keeps its name.
+    let name = if command.is_empty() {
+        lasting_name(stat.name)
+    } else {
+        stat.name
+    };
     Ok(Row::new()
         .integer(
             "args_count",
@@ -137,12 +143,27 @@ fn process(dir: &Path, clock: Option<Clock>) -> Result<Row, ProcessError> {
         )
         .list("args", arguments, ' ', "")
         .text("command_line", executable)
-        .text("name", stat.name)
+        .text("name", name)
         .integer("parent_pid", stat.parent)
         .text("start", start.unwrap_or_default())
         .text("state", stat.state)
         .integer("stime", stat.stime_ticks)
         .integer("utime", stat.utime_ticks))
+}
+
+/// A worker thread of the kernel is named after what it does at the moment, behind `-` (idle) or `+`:
+/// `kworker/0:1-events`. What lasts is the part before it. Its rescuers (`kworker/R-writeback`) have one name
+/// for ever.
+fn lasting_name(name: &[u8]) -> &[u8] {
+    let Some(worker) = name.strip_prefix(b"kworker/") else {
+        return name;
+    };
+    if worker.starts_with(b"R-") {
+        return name;
+    }
+    name.split(|byte| matches!(byte, b'-' | b'+'))
+        .next()
+        .unwrap_or(name)
 }
 
 /// What we take from /proc/<pid>/stat (proc(5)).
@@ -213,6 +234,22 @@ mod tests {
             assert_eq!(stored("start"), "2026-05-20T08:00:02.000Z");
         }
         assert_eq!(scan.rows[1].get("args"), Some(&Value::Text(String::new())));
+    }
+
+    #[test]
+    fn a_kernel_worker_keeps_its_name_whatever_it_does() {
+        let named = |name: &str, command: &str| {
+            let fixture = Fixture::new()
+                .file("proc/7/stat", stat(7, name))
+                .file("proc/7/cmdline", command);
+            let scan = scanned(Processes.scan(&fixture.roots()));
+            scan.rows[0].get("name").unwrap().stored_text().into_owned()
+        };
+        assert_eq!(named("kworker/u8:1-writeback", ""), "kworker/u8:1");
+        assert_eq!(named("kworker/0:0H+kblockd", ""), "kworker/0:0H");
+        assert_eq!(named("kworker/R-netns", ""), "kworker/R-netns");
+        assert_eq!(named("irq/9-acpi", ""), "irq/9-acpi");
+        assert_eq!(named("kworker/0:1-x", "/tmp/x\0"), "kworker/0:1-x");
     }
 
     #[test]

@@ -31,9 +31,41 @@ pub fn health(status: u16, body: &[u8]) -> HealthOutcome {
     })
 }
 
+#[derive(Deserialize)]
+struct Copies {
+    status: String,
+    active_shards: u64,
+}
+
+/// Whether a refresh that reached so many copies of shards reached every primary: the health of the same
+/// indices, asked afterwards, is not red, and no more copies are active than were reached.
+#[must_use]
+pub fn covers_primaries(status: u16, body: &[u8], reached: u64) -> bool {
+    (200..=299).contains(&status)
+        && serde_json::from_slice::<Copies>(body).is_ok_and(|copies| {
+            matches!(copies.status.as_str(), "green" | "yellow") && copies.active_shards <= reached
+        })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn unassigned_replicas_are_no_missing_primaries() {
+        let body = |level: &str, active: u64| {
+            format!(
+                r#"{{"status":"{level}","active_primary_shards":{active},"active_shards":{active}}}"#
+            )
+        };
+        assert!(covers_primaries(200, body("yellow", 3).as_bytes(), 3));
+        assert!(covers_primaries(200, body("green", 3).as_bytes(), 4));
+        // A primary came back between refresh and question.
+        assert!(!covers_primaries(200, body("yellow", 3).as_bytes(), 2));
+        assert!(!covers_primaries(200, body("red", 2).as_bytes(), 2));
+        assert!(!covers_primaries(503, body("yellow", 3).as_bytes(), 3));
+        assert!(!covers_primaries(200, b"{}", 3));
+    }
 
     #[test]
     fn each_state_is_told_apart() {

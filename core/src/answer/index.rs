@@ -12,6 +12,8 @@ use crate::id::IndexId;
 pub(super) struct Shards {
     total: u64,
     successful: u64,
+    #[serde(default)]
+    failed: u64,
 }
 
 impl Shards {
@@ -48,6 +50,17 @@ pub fn index_created(status: u16, body: &[u8]) -> IndexOutcome {
 #[derive(Deserialize)]
 struct Refreshed {
     _shards: Shards,
+}
+
+/// How many copies of shards a refresh reached when it did not reach all and none failed. The Indexer
+/// counts replicas that are not assigned, as on a single yellow node, among those it should have reached:
+/// whether every primary was among the reached ones, [`covers_primaries`](super::covers_primaries) tells.
+#[must_use]
+pub fn refreshed_copies(status: u16, body: &[u8]) -> Option<u64> {
+    let answer: Refreshed = serde_json::from_slice(body).ok()?;
+    let reached = answer._shards.successful;
+    ((200..=299).contains(&status) && !answer._shards.all() && answer._shards.failed == 0)
+        .then_some(reached)
 }
 
 /// The answer to a refresh of these indices.

@@ -18,8 +18,8 @@ pub mod request;
 mod writer;
 
 pub use bulk::{Sent, bulk};
-pub use health::health;
-pub use index::{counted, index_created, refreshed};
+pub use health::{covers_primaries, health};
+pub use index::{counted, index_created, refreshed, refreshed_copies};
 pub use listing::{Collector, Page, page};
 pub use writer::{render_writer, writer_read, writer_written};
 

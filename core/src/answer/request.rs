@@ -182,6 +182,13 @@ pub fn refresh(catalogue: &Catalogue, indices: &[IndexId]) -> Request {
     )
 }
 
+/// The health of these indices alone. Read by [`covers_primaries`](super::covers_primaries).
+#[must_use]
+pub fn health_of(catalogue: &Catalogue, indices: &[IndexId]) -> Request {
+    let target = format!("/_cluster/health/{}", names(catalogue, indices));
+    Request::new(Method::Get, target, b"")
+}
+
 /// Counts this cluster's documents in one index. Read by [`counted`](super::counted).
 #[must_use]
 pub fn count(catalogue: &Catalogue, index: IndexId, cluster: &str) -> Request {

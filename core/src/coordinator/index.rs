@@ -76,20 +76,36 @@ impl Coordinator {
         if !self.writer.is_writing() {
             return;
         }
+        if self.is_barred() {
+            return self.arm_by(Timer::Indices, self.now + self.config.retry_max_ms);
+        }
         for place in 0..self.indices.books.len() {
             let index = IndexId(u16::try_from(place).unwrap_or(u16::MAX));
-            let is_asked = self
-                .asks
-                .values()
-                .any(|ask| matches!(ask, Ask::Template(of) | Ask::CreateIndex(of) if *of == index));
-            if self.indices.books[place].state == IndexState::NotReady && !is_asked {
-                let request = self.ask(Ask::Template(index));
-                out.push(Command::CheckTemplate { request, index });
+            if self.indices.books[place].state == IndexState::NotReady {
+                self.check(index, out);
             }
         }
     }
 
+    fn check(&mut self, index: IndexId, out: &mut Out) {
+        let is_asked = self
+            .asks
+            .values()
+            .any(|ask| matches!(ask, Ask::Template(of) | Ask::CreateIndex(of) if *of == index));
+        if !is_asked {
+            let request = self.ask(Ask::Template(index));
+            out.push(Command::CheckTemplate { request, index });
+        }
+    }
+
     pub(super) fn on_template(&mut self, index: IndexId, outcome: TemplateOutcome, out: &mut Out) {
+        match self.indices.get(index).map(|book| &book.state) {
+            Some(IndexState::NotReady) => {}
+            // A listing cannot tell a closed index from one that is gone: that one is created again.
+            Some(IndexState::Paused { .. }) if outcome == TemplateOutcome::TemplateFits => {}
+            // The state has changed since: an operator resumes what is held, a stored operation the rest.
+            _ => return,
+        }
         match outcome {
             TemplateOutcome::IndexFits => self.set(index, IndexState::Open, String::new(), out),
             TemplateOutcome::TemplateFits => self.create(index, out),
@@ -110,6 +126,13 @@ impl Coordinator {
         outcome: IndexOutcome,
         out: &mut Out,
     ) {
+        if self
+            .indices
+            .get(index)
+            .is_none_or(|book| book.state == IndexState::Held)
+        {
+            return;
+        }
         match outcome {
             IndexOutcome::Exists => self.set(index, IndexState::Open, String::new(), out),
             IndexOutcome::Refused(detail) => self.not_ready(index, detail, out),
@@ -124,12 +147,7 @@ impl Coordinator {
             book.checks = checks.saturating_add(1);
         }
         let delay_ms = self.backoff_ms(checks);
-        let at = self.now + delay_ms;
-        let at = self
-            .timers
-            .get(&Timer::Indices)
-            .map_or(at, |armed| at.min(*armed));
-        self.arm(Timer::Indices, at);
+        self.arm_by(Timer::Indices, self.now + delay_ms);
         self.set(index, IndexState::NotReady, detail, out);
     }
 
@@ -183,22 +201,18 @@ impl Coordinator {
         let pause_ms = self.backoff_ms(pauses.saturating_add(2));
         let until = now + pause_ms;
         self.set(index, IndexState::Paused { until }, detail.to_owned(), out);
+        if !self.is_barred() {
+            self.check(index, out);
+        }
     }
 
     pub(super) fn on_stored(&mut self, agent: AgentId, tallies: &[Tally], out: &mut Out) {
         for tally in tallies {
-            self.report(agent, *tally);
-            let Some(book) = self.indices.get(tally.index) else {
-                continue;
-            };
-            book.pauses = 0;
-            if matches!(book.state, IndexState::Paused { .. }) {
-                self.set(tally.index, IndexState::Open, String::new(), out);
-            }
+            self.report(agent, *tally, out);
         }
     }
 
-    fn report(&mut self, agent: AgentId, tally: Tally) {
+    fn report(&mut self, agent: AgentId, tally: Tally, out: &mut Out) {
         let (at, window_ms) = (self.now, self.config.fault_window_ms);
         if let Some(book) = self.indices.get(tally.index) {
             while book
@@ -219,6 +233,20 @@ impl Coordinator {
                 refused,
             });
         }
+        if tally.stored > 0 {
+            self.unpause(tally.index, out);
+        }
+    }
+
+    /// It takes operations again.
+    fn unpause(&mut self, index: IndexId, out: &mut Out) {
+        let Some(book) = self.indices.get(index) else {
+            return;
+        };
+        book.pauses = 0;
+        if matches!(book.state, IndexState::Paused { .. }) {
+            self.set(index, IndexState::Open, String::new(), out);
+        }
     }
 
     /// Are the documents to blame, or the index? At least so many, more than half, from several agents.
@@ -232,7 +260,7 @@ impl Coordinator {
     ) {
         let mut held = Vec::new();
         for tally in tallies {
-            self.report(agent, *tally);
+            self.report(agent, *tally, out);
             if tally.refused > 0 && self.is_at_fault(tally.index) {
                 held.push(tally.index);
             }
@@ -258,8 +286,8 @@ impl Coordinator {
         let (mut stored, mut refused) = (0_u64, 0_u64);
         let (mut active, mut refusing) = (BTreeSet::new(), BTreeSet::new());
         for report in &book.reports {
-            stored += report.stored;
-            refused += report.refused;
+            stored = stored.saturating_add(report.stored);
+            refused = refused.saturating_add(report.refused);
             active.insert(report.agent);
             if report.refused > 0 {
                 refusing.insert(report.agent);

@@ -22,6 +22,8 @@ struct Want {
     target: ListingTarget,
     indices: Vec<IndexId>,
     since: Tick,
+    /// It waits no longer, but is part of what is out.
+    is_cancelled: bool,
 }
 
 impl Listings {
@@ -69,6 +71,7 @@ impl Coordinator {
             target,
             indices,
             since,
+            is_cancelled: false,
         });
         self.start_listing(out);
     }
@@ -76,11 +79,15 @@ impl Coordinator {
     pub(super) fn on_listing_cancelled(&mut self, shard: ShardId, session: SessionId) {
         let is_it = |want: &Want| want.target.shard == shard && want.target.session == session;
         self.listings.waiting.retain(|want| !is_it(want));
+        // The answer to what is out must not be taken for that to a later question of the same session.
+        for want in self.listings.serving.iter_mut().filter(|want| is_it(want)) {
+            want.is_cancelled = true;
+        }
     }
 
     /// Begins a listing when none is out and the first of those that wait has lingered.
     pub(super) fn start_listing(&mut self, out: &mut Out) {
-        if !self.listings.serving.is_empty() {
+        if !self.listings.serving.is_empty() || self.is_barred() {
             return;
         }
         let Some(first) = self.listings.waiting.front() else {
@@ -158,7 +165,7 @@ impl Coordinator {
             };
             self.answer(want, outcome, out);
         }
-        for want in rest.into_iter().rev() {
+        for want in rest.into_iter().rev().filter(|want| !want.is_cancelled) {
             self.listings.waiting.push_front(want);
         }
     }
@@ -170,6 +177,9 @@ impl Coordinator {
     }
 
     fn answer(&self, want: &Want, outcome: ListingOutcome, out: &mut Out) {
+        if want.is_cancelled {
+            return;
+        }
         let event = manager::Event::Listed {
             session: want.target.session,
             outcome,

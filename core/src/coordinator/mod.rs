@@ -35,11 +35,11 @@ pub use message::{
 
 use crate::config::Catalogue;
 use crate::id::{IndexId, RequestId, Version};
-use crate::manager::{self, Health, HybridClock, Rules, Unready};
+use crate::manager::{self, Health, HybridClock, Rule, Rules, Unready};
 use crate::time::Tick;
 use index::IndexBook;
 use listing::Listings;
-use writer::Writer;
+use writer::{Step, Writer};
 
 /// A clock or a bound this far ahead of the wall clock is an alert.
 const AHEAD_ALERT_MS: u64 = 24 * 60 * 60 * 1_000;
@@ -132,7 +132,7 @@ pub enum Timer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Ask {
     Health,
-    Writer(writer::Step),
+    Writer(Step),
     Template(IndexId),
     CreateIndex(IndexId),
     Refresh,
@@ -214,46 +214,60 @@ impl Coordinator {
             Event::WallClock { unix_ms } => self.on_wall_clock(unix_ms, out),
             Event::Recovered { bound, clean_stop } => self.on_recovered(bound, clean_stop, out),
             Event::Health { request, outcome } => self.on_health(request, outcome, out),
-            Event::IndexCreated { request, outcome } => match self.asks.remove(&request) {
-                Some(Ask::Writer(step)) => self.on_writer_index(step, &outcome, out),
-                Some(Ask::CreateIndex(index)) => self.on_index_created(index, outcome, out),
-                _ => {}
-            },
+            Event::IndexCreated { request, outcome } => {
+                let is_it =
+                    |ask: &Ask| matches!(ask, Ask::Writer(Step::Index) | Ask::CreateIndex(_));
+                match self.answered_ask(request, is_it) {
+                    Some(Ask::CreateIndex(index)) => self.on_index_created(index, outcome, out),
+                    Some(_) => self.on_writer_index(Step::Index, &outcome, out),
+                    None => {}
+                }
+            }
             Event::WriterRead { request, outcome } => {
-                if let Some(Ask::Writer(_)) = self.asks.remove(&request) {
+                let is_it = |ask: &Ask| *ask == Ask::Writer(Step::Read);
+                if self.answered_ask(request, is_it).is_some() {
                     self.on_writer_read(outcome, out);
                 }
             }
             Event::WriterWritten { request, outcome } => {
-                if let Some(Ask::Writer(step)) = self.asks.remove(&request) {
+                let is_it = |ask: &Ask| matches!(ask, Ask::Writer(Step::Write { .. }));
+                if let Some(Ask::Writer(step)) = self.answered_ask(request, is_it) {
                     self.on_writer_written(step, outcome, out);
                 }
             }
             Event::TemplateChecked { request, outcome } => {
-                if let Some(Ask::Template(index)) = self.asks.remove(&request) {
+                let is_it = |ask: &Ask| matches!(ask, Ask::Template(_));
+                if let Some(Ask::Template(index)) = self.answered_ask(request, is_it) {
                     self.on_template(index, outcome, out);
                 }
             }
             Event::Counted { request, outcome } => {
-                if let Some(Ask::Writer(_)) = self.asks.remove(&request) {
+                let is_it = |ask: &Ask| *ask == Ask::Writer(Step::Count);
+                if self.answered_ask(request, is_it).is_some() {
                     self.on_counted(outcome, out);
                 }
             }
             Event::Refreshed { request, outcome } => {
-                if self.asks.remove(&request) == Some(Ask::Refresh) {
+                let is_it = |ask: &Ask| *ask == Ask::Refresh;
+                if self.answered_ask(request, is_it).is_some() {
                     self.on_refreshed(outcome, out);
                 }
             }
             Event::Listed { request, report } => {
-                if self.asks.remove(&request) == Some(Ask::List) {
+                let is_it = |ask: &Ask| *ask == Ask::List;
+                if self.answered_ask(request, is_it).is_some() {
                     self.on_list_report(report, out);
                 }
             }
-            Event::Recorded { request, durable } => match self.asks.remove(&request) {
-                Some(Ask::Writer(step)) => self.on_bound_recorded(step, durable, out),
-                Some(Ask::CleanStop) => self.say_stopped(durable, out),
-                _ => {}
-            },
+            Event::Recorded { request, durable } => {
+                let is_it =
+                    |ask: &Ask| matches!(ask, Ask::Writer(Step::Record { .. }) | Ask::CleanStop);
+                match self.answered_ask(request, is_it) {
+                    Some(Ask::Writer(step)) => self.on_bound_recorded(step, durable, out),
+                    Some(_) => self.say_stopped(durable, out),
+                    None => {}
+                }
+            }
             Event::ListingWanted {
                 shard,
                 session,
@@ -281,7 +295,9 @@ impl Coordinator {
             Event::BoundWanted { beyond } => self.on_bound_wanted(beyond, out),
             Event::ResumeIndex { index } => self.on_resume(index, out),
             Event::ShardStopped { shard, clean } => {
-                self.stopped.insert(shard, clean);
+                if shard.0 < self.config.shards {
+                    self.stopped.insert(shard, clean);
+                }
             }
             Event::Shutdown => self.on_shutdown(out),
         }
@@ -294,6 +310,9 @@ impl Coordinator {
             }
         }
         self.start_listing(out);
+        if self.told.is_some() {
+            self.tell_health(out);
+        }
         self.finish_stop(out);
     }
 
@@ -391,7 +410,10 @@ impl Coordinator {
     }
 
     fn on_health(&mut self, request: RequestId, outcome: HealthOutcome, out: &mut Out) {
-        if self.asks.remove(&request) != Some(Ask::Health) {
+        if self
+            .answered_ask(request, |ask| *ask == Ask::Health)
+            .is_none()
+        {
             return;
         }
         let health = match outcome {
@@ -401,6 +423,7 @@ impl Coordinator {
         if health != self.answered {
             out.push(Command::Observe(Observation::Health(health)));
         }
+        let was_ready = self.answered == Health::Ready;
         self.answered = health;
         let delay_ms = match outcome {
             HealthOutcome::Ready => {
@@ -408,7 +431,9 @@ impl Coordinator {
                 self.config.health_interval_ms
             }
             // Accounts are locked after a few wrong attempts: ask rarely.
-            HealthOutcome::Unready(Unready::Unauthorized) => self.config.retry_max_ms,
+            HealthOutcome::Unready(Unready::Unauthorized) => {
+                self.config.retry_max_ms.max(self.config.health_interval_ms)
+            }
             HealthOutcome::Unready(_) => {
                 self.health_attempts = self.health_attempts.saturating_add(1);
                 self.backoff_ms(self.health_attempts - 1)
@@ -418,20 +443,41 @@ impl Coordinator {
         self.arm(Timer::Health, self.now + delay_ms);
         if health == Health::Ready {
             self.writer_begin(out);
+            if !was_ready {
+                self.resume(out);
+            }
         }
         self.tell_health(out);
+    }
+
+    /// The Indexer is back: what failed meanwhile need not wait for the end of its backoff.
+    fn resume(&mut self, out: &mut Out) {
+        if !self.writer.may_write(self.now) {
+            self.writer_step(out);
+        }
+        self.check_indices(out);
+    }
+
+    /// Whether the Indexer refuses our credentials. Then nothing but health is asked, and that rarely.
+    fn is_barred(&self) -> bool {
+        self.answered == Health::Unready(Unready::Unauthorized)
     }
 
     /// Shards hear Ready only once everything a start needs is done.
     fn tell_health(&mut self, out: &mut Out) {
         let health = match self.answered {
-            Health::Ready if !self.writer.is_writing() => Health::Unready(self.writer.unready()),
+            Health::Ready if !self.may_write() => Health::Unready(self.writer.unready()),
             health => health,
         };
         if self.told != Some(health) {
             self.told = Some(health);
             self.tell(None, manager::Event::Health { health }, out);
         }
+    }
+
+    fn may_write(&self) -> bool {
+        let ignores_lease = !self.rules.holds(Rule::LeaseBeforeSend);
+        self.writer.may_write(self.now) || (ignores_lease && self.writer.is_writing())
     }
 
     fn tell(
@@ -453,8 +499,24 @@ impl Coordinator {
         request
     }
 
+    /// Takes the question that was answered, if it is out and of the answer's kind.
+    fn answered_ask(&mut self, request: RequestId, is_it: impl Fn(&Ask) -> bool) -> Option<Ask> {
+        let is_out = self.asks.get(&request).is_some_and(is_it);
+        if is_out {
+            self.asks.remove(&request)
+        } else {
+            None
+        }
+    }
+
     fn arm(&mut self, timer: Timer, at: Tick) {
         self.timers.insert(timer, at);
+    }
+
+    /// Arms a timer unless it is due earlier.
+    fn arm_by(&mut self, timer: Timer, at: Tick) {
+        let at = self.timers.get(&timer).map_or(at, |armed| at.min(*armed));
+        self.arm(timer, at);
     }
 
     fn take_due(&mut self) -> Option<Timer> {
@@ -491,7 +553,8 @@ impl Coordinator {
         if self.stopping != Stopping::Asked || !all_stopped || writing {
             return;
         }
-        let clean = self.writer.may_stop_clean() && self.stopped.values().all(|clean| *clean);
+        let clean =
+            self.writer.may_stop_clean(self.now) && self.stopped.values().all(|clean| *clean);
         if clean {
             self.stopping = Stopping::Recording;
             let request = self.ask(Ask::CleanStop);

@@ -44,6 +44,12 @@ pub(super) struct Writer {
     holds: bool,
     /// No document of this cluster, no bound, no writer: nothing can be late.
     is_virgin: bool,
+    /// Someone else has written the document since our last clean stop: their requests may be late.
+    succeeds_another: bool,
+    /// A step of a start or a renewal has failed, and none has succeeded since.
+    is_failing: bool,
+    /// The end of the taint that the shards were told of.
+    taint_until: Tick,
     /// A document of someone else, or documents without any bound: wait so long before the first write.
     quiet_until: Tick,
     pub(super) lease_until: Tick,
@@ -62,17 +68,27 @@ impl Writer {
         self.holds
     }
 
+    /// Whether this process may write now: an attempt to extend the bound that fails forbids it too.
+    pub(super) fn may_write(&self, now: Tick) -> bool {
+        self.holds && !self.is_failing && now < self.lease_until
+    }
+
     pub(super) const fn unready(&self) -> Unready {
         match self.step {
+            _ if self.holds => Unready::NoLease,
             Step::Wait | Step::Index => Unready::Starting,
             Step::Read | Step::Count | Step::Record { .. } | Step::Write { .. } => Unready::NoLease,
         }
     }
 
-    /// A process that never could write has nothing unanswered, but it has not shown a clean end either
-    /// unless the one before it had.
-    pub(super) fn may_stop_clean(&self) -> bool {
-        self.holds || self.recovered.is_some_and(|recovered| recovered.clean_stop)
+    /// What an earlier writer left unanswered must have ended too, or the next start would take the lanes
+    /// for untainted. A process that never could write has shown a clean end only if the one before it had.
+    pub(super) fn may_stop_clean(&self, now: Tick) -> bool {
+        if self.holds {
+            return now >= self.taint_until;
+        }
+        let was_clean = self.recovered.is_some_and(|recovered| recovered.clean_stop);
+        was_clean && !self.succeeds_another
     }
 }
 
@@ -125,6 +141,13 @@ impl Coordinator {
         if self.now < self.writer.quiet_until {
             return self.arm(Timer::Writer, self.writer.quiet_until);
         }
+        if self.is_barred() {
+            // The bound would be an old one by then.
+            if let Step::Write { bound, .. } = self.writer.step {
+                self.writer.step = Step::Record { bound };
+            }
+            return self.arm(Timer::Writer, self.now + self.config.retry_max_ms);
+        }
         match self.writer.step {
             // A renewal begins with its bound.
             Step::Wait if self.writer.holds => self.next_bound(out),
@@ -141,23 +164,30 @@ impl Coordinator {
                 let request = self.ask(Ask::Writer(Step::Count));
                 out.push(Command::CountDocuments { request });
             }
-            step @ Step::Record { bound } => {
-                let request = self.ask(Ask::Writer(step));
-                out.push(Command::Record {
-                    request,
-                    what: Record::Bound(bound),
-                });
-            }
+            Step::Record { .. } => self.record(out),
             Step::Write { bound, .. } => self.write(bound, out),
         }
     }
 
     /// First `meta`, then the document: whatever is sent lies below both.
     fn next_bound(&mut self, out: &mut Out) {
+        let bound = self.writer.bound;
+        self.take_step(Step::Record { bound }, out);
+    }
+
+    /// The bound is reckoned here, at the moment of asking: a quiet time or failed attempts may lie between
+    /// the step's choice and this, and it must be ahead of the clock all the same.
+    fn record(&mut self, out: &mut Out) {
         let ahead_ms = self.config.bound_ahead_ms;
         let bound = Version::from_unix_ms(self.clock.unix_ms(self.now).saturating_add(ahead_ms));
         let bound = bound.max(self.writer.bound);
-        self.take_step(Step::Record { bound }, out);
+        let step = Step::Record { bound };
+        self.writer.step = step;
+        let request = self.ask(Ask::Writer(step));
+        out.push(Command::Record {
+            request,
+            what: Record::Bound(bound),
+        });
     }
 
     fn write(&mut self, bound: Version, out: &mut Out) {
@@ -188,13 +218,17 @@ impl Coordinator {
 
     fn take_step(&mut self, step: Step, out: &mut Out) {
         self.writer.step = step;
-        self.writer.attempts = 0;
         self.writer_step(out);
     }
 
-    /// The same step again, later.
-    fn retry_step(&mut self, step: Step) {
+    /// A step has failed: this one is taken later. The attempts count until the document is written.
+    fn retry_step(&mut self, step: Step, out: &mut Out) {
         self.writer.step = step;
+        self.writer.is_failing = true;
+        // What the store could not do says nothing of the Indexer; a refused password does.
+        if !matches!(step, Step::Record { .. }) && !self.is_barred() {
+            self.ask_health(out);
+        }
         let attempts = self.writer.attempts;
         self.writer.attempts = attempts.saturating_add(1);
         let delay_ms = self.backoff_ms(attempts).min(self.config.renew_ms);
@@ -204,18 +238,19 @@ impl Coordinator {
     pub(super) fn on_writer_index(&mut self, step: Step, outcome: &IndexOutcome, out: &mut Out) {
         match outcome {
             IndexOutcome::Exists => self.take_step(Step::Read, out),
-            IndexOutcome::Refused(_) | IndexOutcome::Unknown => self.retry_step(step),
+            IndexOutcome::Refused(_) | IndexOutcome::Unknown => self.retry_step(step, out),
         }
     }
 
     pub(super) fn on_writer_read(&mut self, outcome: WriterOutcome, out: &mut Out) {
         match outcome {
-            WriterOutcome::Unknown => self.retry_step(Step::Read),
+            // The index may be gone.
+            WriterOutcome::Unknown => self.retry_step(Step::Index, out),
             WriterOutcome::Malformed(detail) => {
                 let reason = format!(
                     "the writer document cannot be understood ({detail}): repair or delete it"
                 );
-                out.push(Command::Abort { reason });
+                self.abort(reason, out);
             }
             WriterOutcome::Absent => {
                 self.writer.place = None;
@@ -243,14 +278,20 @@ impl Coordinator {
                 "another process writes as {:?}: the store was copied; stop one of the two",
                 document.writer
             );
-            return out.push(Command::Abort { reason });
+            return self.abort(reason, out);
         }
         if !is_ours && self.writer.holds {
             let reason = format!(
                 "writer {:?} has taken over: only one may write",
                 document.writer
             );
-            return out.push(Command::Abort { reason });
+            return self.abort(reason, out);
+        }
+        if !is_ours || document.nonce != self.config.nonce {
+            self.writer.is_virgin = false;
+            let known = self.writer.recovered.and_then(|recovered| recovered.bound);
+            // A copy of this store may have run under our id: its bound lies above the one we stopped with.
+            self.writer.succeeds_another |= !is_ours || known < Some(document.bound);
         }
         if !is_ours && !self.is_abandoned(&document, place.0, out) {
             return;
@@ -258,6 +299,17 @@ impl Coordinator {
         self.raise_clock(document.bound);
         self.writer.place = Some(place);
         self.next_bound(out);
+    }
+
+    /// The process ends; until it has, no shard sends any more.
+    fn abort(&mut self, reason: String, out: &mut Out) {
+        self.stopping = Stopping::Said;
+        if self.writer.holds {
+            let until = self.now;
+            self.writer.lease_until = until;
+            self.tell(None, manager::Event::LeaseUntil { until }, out);
+        }
+        out.push(Command::Abort { reason });
     }
 
     /// Another id counts as live while its document changes within the lease of our clock.
@@ -275,7 +327,7 @@ impl Coordinator {
                     "writer {writer:?} is alive on this Indexer: only one manager may write; stop it \
                      first, or give this one another cluster name"
                 );
-                out.push(Command::Abort { reason });
+                self.abort(reason, out);
                 return false;
             }
             Some((_, since)) if self.now.since(since) >= self.config.lease_ms => return true,
@@ -288,14 +340,16 @@ impl Coordinator {
 
     pub(super) fn on_counted(&mut self, outcome: CountOutcome, out: &mut Out) {
         match outcome {
-            CountOutcome::Unknown => self.retry_step(Step::Count),
+            CountOutcome::Unknown => self.retry_step(Step::Count, out),
             CountOutcome::Documents(0) => {
                 self.writer.is_virgin = true;
                 self.next_bound(out);
             }
             CountOutcome::Documents(_) => {
                 // The bound is lost: whatever was sent under it must have landed or died first.
-                if self.rules.holds(Rule::BoundBeforeSend) {
+                // A second count does not begin the wait anew.
+                let is_first = self.writer.quiet_until == Tick(0);
+                if is_first && self.rules.holds(Rule::BoundBeforeSend) {
                     self.writer.quiet_until = self.now + self.config.late_write_bound_ms;
                 }
                 self.next_bound(out);
@@ -314,7 +368,7 @@ impl Coordinator {
                     out,
                 );
             }
-            _ => self.retry_step(step),
+            _ => self.retry_step(step, out),
         }
     }
 
@@ -331,8 +385,9 @@ impl Coordinator {
                 self.renewed(bound, asked_at, out);
             }
             // Perhaps our own earlier attempt: the document tells.
-            WriteOutcome::Conflict | WriteOutcome::Unknown => self.retry_step(Step::Read),
-            WriteOutcome::Refused => self.retry_step(Step::Write { bound, asked_at }),
+            WriteOutcome::Conflict => self.retry_step(Step::Read, out),
+            // Perhaps the index is gone.
+            WriteOutcome::Unknown | WriteOutcome::Refused => self.retry_step(Step::Index, out),
         }
     }
 
@@ -342,6 +397,7 @@ impl Coordinator {
         self.writer.foreign = None;
         self.writer.step = Step::Wait;
         self.writer.attempts = 0;
+        self.writer.is_failing = false;
         self.writer.bound = self.writer.bound.max(bound);
         self.writer.lease_until = asked_at + self.config.lease_ms;
         if is_first {
@@ -352,7 +408,7 @@ impl Coordinator {
         self.tell(None, manager::Event::LeaseUntil { until }, out);
         out.push(Command::Observe(Observation::Lease { until }));
         out.push(Command::Observe(Observation::Bound(bound)));
-        self.arm(Timer::Writer, self.now + self.config.renew_ms);
+        self.arm(Timer::Writer, asked_at + self.config.renew_ms);
         self.tell_health(out);
     }
 
@@ -362,8 +418,9 @@ impl Coordinator {
             .writer
             .recovered
             .is_some_and(|recovered| recovered.clean_stop && recovered.bound.is_some());
-        if !clean && !self.writer.is_virgin {
+        if (!clean || self.writer.succeeds_another) && !self.writer.is_virgin {
             let until = self.now + self.config.late_write_bound_ms;
+            self.writer.taint_until = until;
             self.tell(None, manager::Event::TaintAll { until }, out);
         }
         let floor = Version(self.clock.version(self.now).0.saturating_sub(1));
@@ -372,13 +429,18 @@ impl Coordinator {
     }
 
     pub(super) fn on_bound_wanted(&mut self, beyond: Version, out: &mut Out) {
-        let is_renewing = self.writer.step != Step::Wait;
-        if self.writer.holds && beyond >= self.writer.bound && !is_renewing {
-            if self.answered == Health::Ready {
-                self.next_bound(out);
-            } else {
-                self.arm(Timer::Writer, self.now + self.config.retry_base_ms);
-            }
+        if !self.writer.holds || beyond < self.writer.bound {
+            return;
+        }
+        // A shard may have heard of a step of the wall clock before us.
+        self.clock.raise(self.now, beyond);
+        if self.writer.step != Step::Wait {
+            return;
+        }
+        if self.answered == Health::Ready {
+            self.next_bound(out);
+        } else {
+            self.arm_by(Timer::Writer, self.now + self.config.retry_base_ms);
         }
     }
 }

@@ -274,10 +274,10 @@ pub const SETTINGS: &[Setting] = &[
     ),
     number(
         "indexer.concurrency_max",
-        8,
         1,
-        64,
-        "At most so many bulk requests at once, per shard of the machine.",
+        1,
+        8,
+        "Bulk requests at once, per shard of the machine.",
     ),
     number(
         "indexer.bulk_max_bytes",

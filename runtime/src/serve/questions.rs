@@ -158,10 +158,7 @@ impl Asker {
                 outcome: self.count().await,
             },
             Command::Refresh { request, indices } => {
-                let outcome = match self.read(request::refresh(catalogue, &indices)).await {
-                    Some((status, body)) => answer::refreshed(status, &body, catalogue, &indices),
-                    None => RefreshOutcome::Failed,
-                };
+                let outcome = self.refresh(&indices).await;
                 Event::Refreshed { request, outcome }
             }
             Command::Record { request, what } => {
@@ -196,6 +193,21 @@ impl Asker {
         }
     }
 
+    async fn refresh(&self, indices: &[IndexId]) -> RefreshOutcome {
+        let catalogue = self.scheme.catalogue();
+        let Some((status, body)) = self.read(request::refresh(catalogue, indices)).await else {
+            return RefreshOutcome::Failed;
+        };
+        if let Some(reached) = answer::refreshed_copies(status, &body) {
+            let health = self.read(request::health_of(catalogue, indices)).await;
+            if health.is_some_and(|(status, body)| answer::covers_primaries(status, &body, reached))
+            {
+                return RefreshOutcome::Done;
+            }
+        }
+        answer::refreshed(status, &body, catalogue, indices)
+    }
+
     /// Refreshes and counts each index alone: one that does not exist has no documents.
     async fn count(&self) -> CountOutcome {
         let catalogue = self.scheme.catalogue();
@@ -205,17 +217,10 @@ impl Asker {
                 return CountOutcome::Unknown;
             };
             let index = IndexId(place);
-            let Some((status, body)) = self.read(request::refresh(catalogue, &[index])).await
-            else {
-                return CountOutcome::Unknown;
-            };
-            if status != 404 {
-                match answer::refreshed(status, &body, catalogue, &[index]) {
-                    RefreshOutcome::Done => {}
-                    RefreshOutcome::Paused { .. } | RefreshOutcome::Failed => {
-                        return CountOutcome::Unknown;
-                    }
-                }
+            match self.refresh(&[index]).await {
+                // One that does not exist, or is closed, tells by itself when it is counted.
+                RefreshOutcome::Done | RefreshOutcome::Paused { .. } => {}
+                RefreshOutcome::Failed => return CountOutcome::Unknown,
             }
             let asked = request::count(catalogue, index, self.scheme.cluster());
             match self

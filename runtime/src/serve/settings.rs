@@ -55,6 +55,7 @@ pub(super) fn manager(config: &Config, catalogue: Catalogue) -> ManagerConfig {
         verdict_bytes_max: size(session.verdicts_max_bytes / shards),
         bulk_bytes_max: indexer.bulk_max_bytes,
         bulk_operations_max: indexer.bulk_operations_max,
+        concurrency: size(u64::from(indexer.concurrency_max)),
         ..ManagerConfig::new(catalogue)
     }
 }

@@ -60,7 +60,8 @@ pub(super) const PACKAGES: &[Field] = &[
     column("package.version", Keyword, "version_"),
 ];
 
-/// Running processes. Processor ticks are volatile.
+/// Running processes. Processor ticks are volatile, and so is the state: whether a process runs or sleeps at
+/// the moment of the scan is no change of the machine.
 pub(super) const PROCESSES: &[Field] = &[
     column("process.args", Keyword, "args").list(),
     column("process.args_count", Long, "args_count"),
@@ -69,7 +70,7 @@ pub(super) const PROCESSES: &[Field] = &[
     column("process.parent.pid", Long, "parent_pid"),
     column("process.pid", Long, "pid"),
     column("process.start", Date, "start"),
-    column("process.state", Keyword, "state"),
+    column("process.state", Keyword, "state").volatile(),
     column("process.stime", Long, "stime").volatile(),
     column("process.utime", Long, "utime").volatile(),
 ];

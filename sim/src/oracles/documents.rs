@@ -1,7 +1,7 @@
 //! Documents: a mirror of the Indexer, what was acknowledged of it, and what may touch it (I-2, I-4, I-5,
 //! I-9, "no vanish").
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use inventory_sync_core::document::{Class, Part};
 use inventory_sync_core::id::{AgentId, IndexId, ModuleId, SessionId, Version};
@@ -32,6 +32,8 @@ pub(super) struct Documents {
     pub(super) stored: BTreeMap<DocKey, Stored>,
     acknowledged: BTreeMap<DocKey, (Acknowledged, Option<Content>)>,
     replaced: BTreeMap<(AgentId, IndexId), Acknowledged>,
+    /// Documents that something else wrote.
+    foreign: BTreeSet<DocKey>,
     /// The Full that is under way in a lane.
     fulls: BTreeMap<(AgentId, ModuleId), SessionId>,
 }
@@ -168,8 +170,17 @@ impl Oracles {
         }
     }
 
+    /// Something that is not ours wrote a document.
+    pub(crate) fn written_by_others(&mut self, key: DocKey, content: Content, version: Version) {
+        self.documents.stored.insert(key, Stored { content, version });
+        self.documents.foreign.insert(key);
+    }
+
     /// The manager is about to hear of a conflict.
     pub(crate) fn conflict(&mut self, operation: &Rendered) {
+        if self.documents.foreign.contains(&operation.key) {
+            return;
+        }
         let seen = format!("{operation:?} was refused, stored is {:?}", self.documents.stored.get(&operation.key));
         self.fail("versions: conflict", "no 409 without a foreign writer", seen);
     }

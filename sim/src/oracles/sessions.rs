@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use inventory_sync_core::document::Run;
-use inventory_sync_core::id::{AgentId, ModuleId, Peer, SessionId, StageId, Version};
+use inventory_sync_core::id::{ModuleId, Peer, SessionId, StageId, Version};
 use inventory_sync_core::time::Tick;
 use inventory_sync_core::wire::{EndAck, Reason, StartAck, Status};
 
@@ -103,9 +103,9 @@ impl Oracles {
             self.fail("I-1", "a StartAck of an open session", format!("session {session} was never opened"));
             return;
         };
-        known.heard = now;
         match &known.offer {
             None => {
+                known.heard = now;
                 known.stored = vec![false; offer.items.len()];
                 known.offer = Some(offer);
             }
@@ -246,14 +246,10 @@ impl Oracles {
     /// The manager's process is gone.
     pub(crate) fn manager_gone(&mut self) {
         self.writes.open.clear();
+        self.versions.process_gone();
         for known in self.sessions.values_mut() {
             known.open = false;
             known.lost |= known.verdict.is_none();
         }
-    }
-
-    /// The agent of a session, if the session is known.
-    pub(crate) fn agent_of(&self, session: SessionId) -> Option<AgentId> {
-        self.sessions.get(&session)?.offer.as_ref().map(|offer| offer.agent)
     }
 }

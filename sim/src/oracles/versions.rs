@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use inventory_sync_core::id::{AgentId, SessionId, VERSION_STEP, Version};
+use inventory_sync_core::id::{AgentId, ModuleId, SessionId, VERSION_STEP, Version};
 use inventory_sync_core::time::Tick;
 
 use super::Oracles;
@@ -11,10 +11,12 @@ use super::Oracles;
 /// What was granted.
 #[derive(Debug, Default)]
 pub(super) struct Versions {
-    /// The last grant of each agent, and whose it was.
-    last: BTreeMap<AgentId, (Version, SessionId)>,
+    /// The last grant of each lane that was sent, and whose it was.
+    last: BTreeMap<(AgentId, ModuleId), (Version, SessionId)>,
     /// The session that a version of an agent belongs to.
     owners: BTreeMap<(AgentId, Version), SessionId>,
+    /// The highest version of each agent that former processes sent.
+    former: BTreeMap<AgentId, Version>,
 }
 
 /// How far versions may go, as it is durable at this moment.
@@ -31,6 +33,21 @@ pub(crate) struct DurableBounds {
 }
 
 impl Versions {
+    /// The process is gone: the next one grants above all that was sent.
+    pub(super) fn process_gone(&mut self) {
+        for (agent, version) in self.owners.keys() {
+            let highest = self.former.entry(*agent).or_default();
+            *highest = (*highest).max(*version);
+        }
+    }
+
+    /// The grant of that agent that lies too close to this one, if there is one.
+    fn too_close(&self, agent: AgentId, version: Version) -> Option<(Version, SessionId)> {
+        let low = Version(version.0.saturating_sub(VERSION_STEP - 1));
+        let high = Version(version.0.saturating_add(VERSION_STEP - 1));
+        self.owners.range((agent, low)..=(agent, high)).next().map(|((_, near), owner)| (*near, *owner))
+    }
+
     pub(super) fn owner(&self, agent: AgentId, version: Version) -> Option<SessionId> {
         self.owners.get(&(agent, version)).copied()
     }
@@ -70,15 +87,23 @@ impl Oracles {
             return;
         }
         known.grant = Some(version);
-        let last = self.versions.last.insert(agent, (version, session));
+        let module = known.offer.as_ref().map_or(ModuleId(0), |offer| offer.module);
+        if let Some((near, owner)) = self.versions.too_close(agent, version) {
+            let seen = format!("{version} for session {session}, {near} is session {owner}'s");
+            self.fail("versions: step", format!("grants of agent {agent} lie {VERSION_STEP} apart"), seen);
+        }
+        let last = self.versions.last.insert((agent, module), (version, session));
         if let Some((before, owner)) = last
-            && version.0 < before.0.saturating_add(VERSION_STEP)
+            && version <= before
         {
-            self.fail(
-                "versions: order",
-                format!("a grant for agent {agent} at least {VERSION_STEP} above {before} of session {owner}"),
-                format!("{version} for session {session}"),
-            );
+            let expected = format!("a grant for agent {agent} above {before} of session {owner}");
+            self.fail("versions: order", expected, format!("{version} for session {session}"));
+        }
+        if let Some(former) = self.versions.former.get(&agent).copied()
+            && version <= former
+        {
+            let expected = format!("a grant for agent {agent} above {former}, which a former process sent");
+            self.fail("versions: restart", expected, format!("{version} for session {session}"));
         }
         self.versions.owners.insert((agent, version), session);
     }

@@ -2,7 +2,7 @@
 
 use crate::agent::{
     Acknowledgement, Agent, Answer, Command, Config, Event, Frame, Job, LoadId, Message,
-    Observation, Outcome,
+    Observation, Outcome, Stale,
 };
 use crate::document::Run;
 use crate::id::{ConnectionId, SessionId};
@@ -332,4 +332,13 @@ fn session(id: u64) -> String {
     } else {
         id.to_string()
     }
+}
+
+/// Says an event that must change nothing but a counter.
+pub(super) fn changes_nothing(desk: &mut Desk, event: Event<Payload>, stale: Stale) {
+    let (before, commands) = (desk.agent.clone(), desk.commands.len());
+    desk.say(event);
+    assert_eq!(desk.agent, before);
+    let expected = [Command::Observe(Observation::Stale(stale))];
+    assert_eq!(desk.commands[commands..], expected);
 }

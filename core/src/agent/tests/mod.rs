@@ -2,6 +2,7 @@
 //! that loses, repeats and forgets.
 
 mod desk;
+mod flow;
 mod lossy;
 mod properties;
 mod rules;

@@ -84,3 +84,14 @@ fn a_count_believes_whole_answers_only() {
     assert_eq!(ask(404, "not here"), CountOutcome::Unknown);
     assert_eq!(ask(400, CLOSED), CountOutcome::Unknown);
 }
+
+#[test]
+fn a_refresh_tells_how_many_copies_it_reached() {
+    let body = br#"{"_shards":{"total":2,"successful":1,"failed":0}}"#;
+    assert_eq!(refreshed_copies(200, body), Some(1));
+    let all = br#"{"_shards":{"total":2,"successful":2,"failed":0}}"#;
+    assert_eq!(refreshed_copies(200, all), None);
+    let failed = br#"{"_shards":{"total":2,"successful":1,"failed":1}}"#;
+    assert_eq!(refreshed_copies(200, failed), None);
+    assert_eq!(refreshed_copies(403, body), None);
+}

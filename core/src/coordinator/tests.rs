@@ -1,1 +1,0 @@
-//! Scripted transcripts of the coordinator.
