@@ -232,6 +232,18 @@ impl Faults {
         strikes
     }
 
+    /// Whether this fault happens at an opportunity that is rare and deserves it: every second time, if it
+    /// is on.
+    pub(crate) fn strikes_often(&mut self, fault: Fault) -> bool {
+        let source = &mut self.sources[fault as usize];
+        if self.frozen || source.rate == Rate::Off {
+            return false;
+        }
+        let strikes = source.stream.chance(500_000);
+        source.fired += u64::from(strikes);
+        strikes
+    }
+
     /// After how many milliseconds a recurring fault happens next, if it is on.
     pub(crate) fn next_ms(&mut self, fault: Fault) -> Option<u64> {
         let source = &mut self.sources[fault as usize];

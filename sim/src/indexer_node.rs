@@ -61,6 +61,8 @@ pub(crate) struct Request {
     answered: bool,
     /// Whether it has arrived, or never will.
     settled: bool,
+    /// It arrives at this tick at the earliest: something on its way holds it up.
+    not_before: Tick,
 }
 
 /// The Indexer and what is on its way to it.
@@ -134,7 +136,7 @@ impl World {
         self.indexer.requests_made += 1;
         let key = self.indexer.requests_made;
         let request =
-            Request { life, shard, bulk, parts, operations, fate, answered: false, settled: false };
+            Request { life, shard, bulk, parts, operations, fate, answered: false, settled: false, not_before: Tick(0) };
         let arrival = self.now() + self.indexer_latency_ms();
         self.indexer.requests.insert(key, request);
         match fate {
@@ -207,7 +209,11 @@ impl World {
 
     /// A request reaches the Indexer, in time or late.
     pub(crate) fn request_arrives(&mut self, key: u64) {
-        let Some(request) = self.indexer.requests.get_mut(&key).filter(|request| !request.settled) else { return };
+        let now = self.now();
+        let Some(request) = self.indexer.requests.get_mut(&key) else { return };
+        if request.settled || now < request.not_before {
+            return;
+        }
         request.settled = true;
         let (fate, late) = (request.fate, request.answered);
         let mut operations = std::mem::take(&mut request.operations);
@@ -327,6 +333,7 @@ impl World {
             fate: Fate::Late(after_ms),
             answered: true,
             settled: false,
+            not_before: Tick(0),
         };
         self.indexer.requests.insert(key, request);
         self.schedule.after(after_ms, Occurrence::RequestArrives(key));
@@ -390,8 +397,14 @@ impl World {
         let latest = self.now() + (self.options.config.late_write_bound_ms - 1);
         let orphans: Vec<u64> = self.indexer.requests.keys().copied().collect();
         for key in orphans {
+            let held_up_ms = late_ms(self.faults.stream(Fault::WriteLate), latest.since(self.schedule.now()));
+            let is_held_up = self.faults.strikes_often(Fault::WriteLate);
             if let Some(request) = self.indexer.requests.get_mut(&key) {
                 request.answered = true;
+                if is_held_up {
+                    request.not_before = self.schedule.now() + held_up_ms;
+                    self.schedule.at(request.not_before, Occurrence::RequestArrives(key));
+                }
             }
             self.schedule.at(latest, Occurrence::RequestArrives(key));
             self.bury_request(key);

@@ -1,10 +1,12 @@
 //! `inventory-sim`: runs seeds and says what they did, or what went wrong and how to see it again.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Parser, Subcommand};
 use inventory_sim::{Conduct, Ending, Fault, Options, Rates, Report, run};
+use inventory_sync_core::wire::{Reason, Status};
 
 /// What an exit code tells.
 mod exit {
@@ -76,26 +78,42 @@ fn main() -> ExitCode {
     if arguments.seeds > 1 {
         let seconds = began.elapsed().as_secs_f64();
         println!(
-            "{} seeds sound: {} steps, {} sessions, {} s simulated, in {seconds:.1} s: {:.0} steps/s, {:.0} times real time; all hashes {:016x}",
+            "{} seeds sound: {} events, {} sessions, {} s simulated, in {seconds:.1} s: {:.0} events/s, {:.0} times real time; all hashes {:016x}",
             totals.seeds,
-            totals.steps,
+            totals.events,
             totals.sessions,
             totals.simulated_ms / 1_000,
-            totals.steps as f64 / seconds,
+            totals.events as f64 / seconds,
             totals.simulated_ms as f64 / 1_000.0 / seconds,
             totals.hashes,
         );
+        totals.print_coverage();
     }
     ExitCode::SUCCESS
 }
 
 #[derive(Default)]
 struct Totals {
+    faults: BTreeMap<Fault, u64>,
+    verdicts: BTreeMap<(Status, Reason), u64>,
     seeds: u64,
-    steps: u64,
+    events: u64,
     sessions: u64,
     simulated_ms: u64,
     hashes: u64,
+}
+
+impl Totals {
+    /// What happened in all runs together, and what never did.
+    fn print_coverage(&self) {
+        for ((status, reason), count) in &self.verdicts {
+            println!("verdict     {count:>8}  {status}/{reason}");
+        }
+        for fault in Fault::ALL {
+            let count = self.faults.get(fault).copied().unwrap_or(0);
+            println!("fault       {count:>8}  {}", fault.label());
+        }
+    }
 }
 
 fn drawn(seed: u64, only: Option<&[String]>) -> Result<Options, String> {
@@ -137,12 +155,18 @@ fn run_one(options: &Options, arguments: &RunArguments, text: Option<&std::path:
     }
     if arguments.seeds <= 1 {
         println!("{report}");
-        println!("speed       {:.0} steps/s", report.steps as f64 / seconds);
+        println!("speed       {:.0} events/s", report.events as f64 / seconds);
     }
     totals.seeds += 1;
-    totals.steps += report.steps;
+    totals.events += report.events;
     totals.sessions += report.counts.sessions;
     totals.simulated_ms += report.simulated_ms;
+    for (fault, count) in &report.faults {
+        *totals.faults.entry(*fault).or_insert(0) += count;
+    }
+    for (verdict, count) in &report.verdicts {
+        *totals.verdicts.entry(*verdict).or_insert(0) += count;
+    }
     totals.hashes = totals.hashes.rotate_left(1) ^ report.trace_hash;
     let code = judge(&report, seed, &again);
     if code == 0 && arguments.verify_determinism {

@@ -40,6 +40,8 @@ pub struct Report {
     pub ending: Ending,
     /// Steps taken.
     pub steps: u64,
+    /// Events that the machines were told.
+    pub events: u64,
     /// Simulated time.
     pub simulated_ms: u64,
     /// From healing to rest.
@@ -85,6 +87,7 @@ pub fn run(options: &Options, conduct: Conduct) -> Report {
     let ending = ending.unwrap_or_else(|| converge(&mut world));
     Report {
         steps: world.trace.steps(),
+        events: world.trace.events(),
         simulated_ms: world.now().since(begin),
         converged_ms: world.now().since(healed_at),
         trace_hash: world.trace.hash(),
@@ -162,7 +165,7 @@ fn judge_rest(world: &mut World) -> Ending {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Counts { sessions, ok, partial, failed, applied, late, acknowledged } = self.counts;
-        writeln!(f, "steps       {}", self.steps)?;
+        writeln!(f, "steps       {}, events of machines {}", self.steps, self.events)?;
         writeln!(f, "simulated   {} s, at rest {} s after healing", self.simulated_ms / 1_000, self.converged_ms / 1_000)?;
         writeln!(f, "sessions    {sessions}: {ok} ok, {partial} in part, {failed} failed; the manager lived {} times", self.manager_lives)?;
         writeln!(f, "operations  {applied} applied, {late} of them unheard or late; {acknowledged} acknowledged and looked up")?;

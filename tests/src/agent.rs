@@ -34,6 +34,8 @@ pub struct Synced {
     pub outcome: Outcome,
     /// Sessions that ended without acknowledging anything.
     pub causes: Vec<Cause>,
+    /// Sessions that the manager opened, in order.
+    pub sessions: Vec<SessionId>,
     /// Verdicts that were made durable.
     pub verdicts: Vec<Acknowledgement>,
     /// How long it took.
@@ -236,7 +238,14 @@ impl TestAgent {
                 }
                 None
             }
-            Command::Observe(Observation::Stale(_) | _)
+            Command::Observe(Observation::Opened {
+                session,
+                resumed: false,
+            }) => {
+                self.synced.sessions.push(session);
+                None
+            }
+            Command::Observe(_)
             | Command::Remember { .. }
             | Command::Resync { .. }
             | Command::Stopped
@@ -277,6 +286,7 @@ fn blank() -> Synced {
     Synced {
         outcome: Outcome::Busy,
         causes: Vec::new(),
+        sessions: Vec::new(),
         verdicts: Vec::new(),
         took: Duration::ZERO,
     }

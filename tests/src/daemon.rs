@@ -124,10 +124,15 @@ impl Setup {
         daemon
     }
 
-    /// Starts the daemon and waits until it admits sessions.
+    /// Starts the daemon and waits until it admits sessions and every index takes documents.
     pub async fn start_ready(&self) -> Daemon {
         let daemon = self.start().await;
         daemon.until_ready().await;
+        daemon
+            .until_status("every index takes documents", |status| {
+                status["paused"].as_array()?.is_empty().then_some(())
+            })
+            .await;
         daemon
     }
 
@@ -209,13 +214,14 @@ impl Daemon {
         .await;
     }
 
-    /// Waits until it admits none.
-    pub async fn until_unready(&self) -> String {
-        until("/healthz says 503", LONG, async || {
+    /// Waits until it admits none, for that reason.
+    pub async fn until_unready(&self, reason: &str) {
+        let what = format!("/healthz says 503 and {reason:?}");
+        until(&what, LONG, async || {
             let (status, text) = self.http("/healthz").await;
-            (status == 503).then_some(text)
+            (status == 503 && text.contains(reason)).then_some(())
         })
-        .await
+        .await;
     }
 
     /// `status --json`.
@@ -241,7 +247,11 @@ impl Daemon {
             .filter_map(|line| {
                 let rest = line.strip_prefix(name)?;
                 let is_whole = rest.starts_with(' ') || rest.starts_with('{');
-                rest.rsplit(' ').next()?.parse::<f64>().ok().filter(|_| is_whole)
+                rest.rsplit(' ')
+                    .next()?
+                    .parse::<f64>()
+                    .ok()
+                    .filter(|_| is_whole)
             })
             .sum()
     }

@@ -178,10 +178,15 @@ pub fn compare(stored: &str, sent: &[u8], overlay: &Value) -> Result<(), String>
     }
     // Nothing was cut out: behind the overlay stands the text between the braces, but for spaces at its ends.
     let inner = |text: &str| {
-        let text = text.trim_ascii().strip_suffix('}')?.trim_ascii_end().to_owned();
+        let text = text
+            .trim_ascii()
+            .strip_suffix('}')?
+            .trim_ascii_end()
+            .to_owned();
         Some(text)
     };
-    let wanted = inner(&sent).and_then(|text| Some(text.strip_prefix('{')?.trim_ascii_start().to_owned()));
+    let wanted =
+        inner(&sent).and_then(|text| Some(text.strip_prefix('{')?.trim_ascii_start().to_owned()));
     let is_whole = wanted
         .zip(inner(stored))
         .is_some_and(|(wanted, found)| found.ends_with(&wanted));

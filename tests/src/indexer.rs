@@ -124,6 +124,15 @@ impl Indexer {
         self.access.url = format!("https://localhost:{}", address.port());
     }
 
+    /// Lets a stand-in that does not run take request bodies up to so many bytes.
+    ///
+    /// # Panics
+    /// When it is a real one.
+    pub fn limit_bodies(&mut self, bytes: u64) {
+        let options = self.options.as_mut().expect("a stand-in");
+        options.content_length_max = bytes;
+    }
+
     /// Starts the stand-in, empty, where it was before.
     ///
     /// # Panics
@@ -246,10 +255,13 @@ impl Indexer {
 
 fn http(access: &Access) -> reqwest::Client {
     let read = |path: &Path| std::fs::read_to_string(path).unwrap();
-    let identity = access.certificate.as_ref().map(|(certificate, key)| Issued {
-        certificate_pem: read(certificate),
-        key_pem: read(key),
-    });
+    let identity = access
+        .certificate
+        .as_ref()
+        .map(|(certificate, key)| Issued {
+            certificate_pem: read(certificate),
+            key_pem: read(key),
+        });
     let tls = client_config(
         &read(&access.authority),
         identity.as_ref(),

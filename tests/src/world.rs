@@ -16,11 +16,11 @@ use crate::indexer::{Access, Indexer};
 
 /// Times of a daemon whose Indexer answers at once, in the order that they must have.
 const STAND_IN_TIMES: &[(&str, u64)] = &[
-    ("indexer.connect_timeout_ms", 500),
-    ("indexer.request_timeout_ms", 500),
-    ("indexer.request_deadline_ms", 800),
-    ("indexer.late_write_bound_ms", 1_000),
-    ("indexer.delivery_deadline_ms", 15_000),
+    ("indexer.connect_timeout_ms", 1_500),
+    ("indexer.request_timeout_ms", 1_500),
+    ("indexer.request_deadline_ms", 2_000),
+    ("indexer.late_write_bound_ms", 2_500),
+    ("indexer.delivery_deadline_ms", 20_000),
     ("indexer.paused_index_deadline_ms", 3_000),
 ];
 
@@ -34,7 +34,16 @@ const REAL_TIMES: &[(&str, u64)] = &[
     ("indexer.paused_index_deadline_ms", 10_000),
 ];
 
-/// Of both.
+/// Of commands, which are in no hurry.
+const COMMAND_TIMES: &[(&str, u64)] = &[
+    ("indexer.connect_timeout_ms", 10_000),
+    ("indexer.request_timeout_ms", 15_000),
+    ("indexer.request_deadline_ms", 20_000),
+    ("indexer.late_write_bound_ms", 30_000),
+    ("indexer.delivery_deadline_ms", 60_000),
+];
+
+/// Of all.
 const TIMES: &[(&str, u64)] = &[
     ("indexer.retry_base_ms", 20),
     ("indexer.retry_max_ms", 200),
@@ -133,13 +142,22 @@ impl World {
         // Tests share a real Indexer: one installs, the others find everything there.
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-        let _printed = self.setup().ask(&["templates", "install"]);
+        let _printed = self.commands().ask(&["templates", "install"]);
     }
 
     /// How a daemon is started here.
     #[must_use]
     pub fn setup(&self) -> Setup {
         self.setup_in("daemon")
+    }
+
+    /// How commands are run here that speak to the Indexer themselves.
+    #[must_use]
+    pub fn commands(&self) -> Setup {
+        let setup = self.setup();
+        COMMAND_TIMES
+            .iter()
+            .fold(setup, |setup, (key, ms)| setup.with(key, ms))
     }
 
     /// How one more daemon is started here, with a store and sockets of its own.

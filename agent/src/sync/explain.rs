@@ -145,7 +145,12 @@ mod tests {
         ] {
             told.push(problem(&end(outcome), "m:1").unwrap());
         }
-        insta::assert_snapshot!(told.join("\n"), @"");
+        insta::assert_snapshot!(told.join("\n"), @"
+        the manager answered Error/ClusterMismatch: this is cluster wazuh — this agent belongs to another cluster's manager
+        no verdict of m:1 within the timeout; the last attempt failed: the manager answered Offline/IndexerUnavailable — `inventory-sync check` at the manager shows where the way to the Indexer ends
+        no verdict of m:1 within the timeout; give it more with --timeout, and look at `inventory-sync status` there
+        no verdict of m:1 within the timeout; the last attempt failed: the manager does not answer — is it a manager of this protocol that listens there?
+        ");
     }
 
     #[test]

@@ -54,7 +54,7 @@ pub use report::{Ending, LeftOut, RefusedDocument, Report, SessionReport};
 
 use driver::Driver;
 use floor::Floor;
-use selection::{Part, Selection};
+use selection::Selection;
 
 /// The module whose indices these are.
 const MODULE: &str = "syscollector";
@@ -164,33 +164,24 @@ async fn bring(
         let left = ends_at.saturating_duration_since(Instant::now());
         let end = driver.carry(&part, left).await;
         if let Outcome::TooLarge { max_items } = end.outcome {
-            match split(&part, max_items) {
-                Ok(smaller) => parts.splice(..0, smaller).for_each(drop),
-                Err(problem) => {
-                    report.problem.get_or_insert(problem);
-                }
-            }
+            // Each part is smaller than the one before, so this ends.
+            let (smaller, too_large) = part.split(max_items);
+            parts.splice(..0, smaller).for_each(drop);
+            let reason = format!(
+                "it has more documents than the {max_items} that the manager accepts in a session; raise \
+                 its quota"
+            );
+            report.leave_out(&too_large, &reason);
             continue;
         }
         let goes_on = end.is_stored();
         report.add(&part, end);
         if !goes_on {
             // What failed for this part fails for the next, or has used up the time.
-            report.not_tried(&parts);
+            for part in &parts {
+                report.leave_out(&part.names(), "an earlier session of this run failed");
+            }
             return;
         }
     }
-}
-
-/// A part in parts that the manager accepts. Of an index that alone is too large nothing is sent.
-fn split<'a>(part: &Part<'a>, max_items: u64) -> Result<Vec<Part<'a>>, String> {
-    let (parts, too_large) = part.split(max_items);
-    if parts.is_empty() {
-        return Err(format!(
-            "{} cannot be brought: the manager accepts at most {max_items} documents in a session; raise \
-             its quota for sessions, or bring less with --category",
-            too_large.join(", ")
-        ));
-    }
-    Ok(parts)
 }

@@ -121,11 +121,11 @@ mod tests {
             };
             assert_eq!(batch.session(), SESSION.0);
             let mut own = Vec::new();
-            for item in batch.items() {
-                let document = &documents[usize::try_from(item.seq).unwrap()];
-                assert_eq!(item.id, Some(document.id.as_str()));
-                assert_eq!(item.data, Some(document.body.as_slice()));
-                own.push(item.seq);
+            for item in batch.iter() {
+                let document = &documents[usize::try_from(item.seq()).unwrap()];
+                assert_eq!(item.id(), Some(document.id.as_str()));
+                assert_eq!(item.data(), Some(document.body.as_slice()));
+                own.push(item.seq());
             }
             let run = u64::from(frame.run.first)..=u64::from(frame.run.last);
             assert_eq!(own, run.collect::<Vec<_>>());

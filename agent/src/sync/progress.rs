@@ -228,7 +228,7 @@ mod tests {
         sent 100 of 423 documents
         the manager asks again for 7 documents
         the manager has everything and delivers it; waiting for the verdict
-        the manager answered Offline/IndexerUnavailable; next attempt in 1.3 s
+        the manager answered Offline/IndexerUnavailable; next attempt in 1.2 s
         a note
         ");
     }

@@ -171,13 +171,11 @@ impl Report {
         }
     }
 
-    pub(super) fn not_tried(&mut self, parts: &[Part<'_>]) {
-        for index in parts.iter().flat_map(Part::names) {
-            self.left_out.push(LeftOut {
-                index,
-                reason: "an earlier session of this run failed".to_owned(),
-            });
-        }
+    pub(super) fn leave_out(&mut self, indices: &[impl ToString], reason: &str) {
+        self.left_out.extend(indices.iter().map(|index| LeftOut {
+            index: index.to_string(),
+            reason: reason.to_owned(),
+        }));
     }
 
     /// Documents that were to be brought.

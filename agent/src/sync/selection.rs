@@ -198,8 +198,8 @@ mod tests {
         let whole = Selection::of(&inventory).whole();
         let (parts, too_large) = whole.split(6);
         let sizes: Vec<_> = parts.iter().map(|part| part.rows().len()).collect();
-        assert_eq!(sizes, [1, 6]);
-        assert_eq!(parts[1].names().len(), 3);
+        assert_eq!(sizes, [5, 2]);
+        assert_eq!(parts[1].names().len(), 2);
         assert_eq!(too_large, ["wazuh-states-inventory-packages"]);
 
         let (parts, too_large) = whole.split(16);

@@ -144,7 +144,7 @@ impl Peer {
     fn start(&mut self) -> Start {
         let message = self.next().unwrap();
         match wire::decode(&message).unwrap() {
-            Message::Start(start) => start,
+            Message::Start(start) => *start,
             other => panic!("not a Start: {other:?}"),
         }
     }
@@ -157,13 +157,13 @@ impl Peer {
             match wire::decode(&message).unwrap() {
                 Message::DataBatch(batch) => {
                     assert_eq!(batch.session(), SESSION);
-                    rows.extend(batch.items().map(|item| {
-                        let data = item.data.unwrap();
+                    rows.extend(batch.iter().map(|item| {
+                        let data = item.data().unwrap();
                         let _: serde_json::Value = serde_json::from_slice(data).unwrap();
                         (
-                            item.seq,
-                            item.index.unwrap().to_owned(),
-                            item.id.unwrap().to_owned(),
+                            item.seq(),
+                            item.index().unwrap().to_owned(),
+                            item.id().unwrap().to_owned(),
                         )
                     }));
                 }
@@ -326,7 +326,7 @@ fn rows_asked_for_again_are_sent_again_over_the_next_connection() {
         while !(again.contains(&1) && again.contains(&2)) {
             let message = peer.next().unwrap();
             match wire::decode(&message).unwrap() {
-                Message::DataBatch(batch) => again.extend(batch.items().map(|item| item.seq)),
+                Message::DataBatch(batch) => again.extend(batch.iter().map(|item| item.seq())),
                 Message::End(_) => {}
                 other => panic!("{other:?}"),
             }

@@ -15,6 +15,8 @@
 //! Deliberately absent: sessions and documents. A shard's question carries the session's id only so that
 //! the answer finds it again.
 
+mod config;
+mod health;
 mod index;
 mod listing;
 mod message;
@@ -27,15 +29,15 @@ use std::collections::BTreeMap;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
+pub use config::Config;
 pub use message::{
     Command, CountOutcome, Event, HealthOutcome, IndexOutcome, ListingReport, ListingTarget,
     Observation, Record, RefreshOutcome, ShardId, TemplateOutcome, WriteOutcome, WriterCondition,
     WriterDocument, WriterOutcome,
 };
 
-use crate::config::Catalogue;
 use crate::id::{IndexId, RequestId, Version};
-use crate::manager::{self, Health, HybridClock, Rule, Rules, Unready};
+use crate::manager::{self, Health, HybridClock, Rules, Unready};
 use crate::time::Tick;
 use index::IndexBook;
 use listing::Listings;
@@ -43,77 +45,6 @@ use writer::{Step, Writer};
 
 /// A clock or a bound this far ahead of the wall clock is an alert.
 const AHEAD_ALERT_MS: u64 = 24 * 60 * 60 * 1_000;
-
-/// Times and limits of the coordinator.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Config {
-    /// Modules and indices, the same as the shards'.
-    pub catalogue: Catalogue,
-    /// How many shards there are.
-    pub shards: u16,
-    /// This writer's id, kept in `meta`.
-    pub writer: String,
-    /// Drawn anew by each process.
-    pub nonce: u64,
-    /// How long a lease is valid, counted from before its renewal was sent.
-    pub lease_ms: u64,
-    /// How often it is renewed.
-    pub renew_ms: u64,
-    /// How far ahead of the clock the bound is kept.
-    pub bound_ahead_ms: u64,
-    /// How long a request that was given up may still be applied.
-    pub late_write_bound_ms: u64,
-    /// How often health is asked for.
-    pub health_interval_ms: u64,
-    /// First delay of what is tried again; doubles up to `retry_max_ms`.
-    pub retry_base_ms: u64,
-    /// Longest such delay.
-    pub retry_max_ms: u64,
-    /// How long a listing waits for company.
-    pub listing_linger_ms: u64,
-    /// Agents in one listing: at most 64.
-    pub listing_targets_max: usize,
-    /// Whether to write to indices whose template is missing or different.
-    pub write_unchecked: bool,
-    /// Refused operations of one index, within `fault_window_ms`, from which on it is at fault.
-    pub fault_refusals_min: u64,
-    /// From at least so many agents (all, if fewer are active).
-    pub fault_agents_min: usize,
-    /// The window of that judgement.
-    pub fault_window_ms: u64,
-    /// Items that all live sessions may have announced; divided among the shards.
-    pub items_max: u64,
-    /// Bytes that may be staged; divided among the shards.
-    pub bytes_max: u64,
-}
-
-impl Config {
-    /// The defaults of `docs/protocol.md` for a catalogue and a writer.
-    #[must_use]
-    pub fn new(catalogue: Catalogue, shards: u16, writer: String, nonce: u64) -> Self {
-        Self {
-            catalogue,
-            shards,
-            writer,
-            nonce,
-            lease_ms: 30_000,
-            renew_ms: 10_000,
-            bound_ahead_ms: 60_000,
-            late_write_bound_ms: 30_000,
-            health_interval_ms: 5_000,
-            retry_base_ms: 250,
-            retry_max_ms: 15_000,
-            listing_linger_ms: 20,
-            listing_targets_max: 64,
-            write_unchecked: false,
-            fault_refusals_min: 50,
-            fault_agents_min: 3,
-            fault_window_ms: 60_000,
-            items_max: 64_000_000,
-            bytes_max: 64 << 30,
-        }
-    }
-}
 
 /// Why the coordinator wants to be woken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -207,6 +138,10 @@ impl Coordinator {
     }
 
     /// Takes in one event and appends what is to be done to `out`.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one arm per event, each a line or a call"
+    )]
     pub fn handle(&mut self, now: Tick, event: Event, out: &mut Out) {
         self.now = self.now.max(now);
         match event {
@@ -400,84 +335,6 @@ impl Coordinator {
         if !was_fed {
             self.begin(out);
         }
-    }
-
-    fn ask_health(&mut self, out: &mut Out) {
-        if !self.asks.values().any(|ask| *ask == Ask::Health) {
-            let request = self.ask(Ask::Health);
-            out.push(Command::Health { request });
-        }
-    }
-
-    fn on_health(&mut self, request: RequestId, outcome: HealthOutcome, out: &mut Out) {
-        if self
-            .answered_ask(request, |ask| *ask == Ask::Health)
-            .is_none()
-        {
-            return;
-        }
-        let health = match outcome {
-            HealthOutcome::Ready => Health::Ready,
-            HealthOutcome::Unready(why) => Health::Unready(why),
-        };
-        if health != self.answered {
-            out.push(Command::Observe(Observation::Health(health)));
-        }
-        let was_ready = self.answered == Health::Ready;
-        self.answered = health;
-        let delay_ms = match outcome {
-            HealthOutcome::Ready => {
-                self.health_attempts = 0;
-                self.config.health_interval_ms
-            }
-            // Accounts are locked after a few wrong attempts: ask rarely.
-            HealthOutcome::Unready(Unready::Unauthorized) => {
-                self.config.retry_max_ms.max(self.config.health_interval_ms)
-            }
-            HealthOutcome::Unready(_) => {
-                self.health_attempts = self.health_attempts.saturating_add(1);
-                self.backoff_ms(self.health_attempts - 1)
-                    .min(self.config.health_interval_ms)
-            }
-        };
-        self.arm(Timer::Health, self.now + delay_ms);
-        if health == Health::Ready {
-            self.writer_begin(out);
-            if !was_ready {
-                self.resume(out);
-            }
-        }
-        self.tell_health(out);
-    }
-
-    /// The Indexer is back: what failed meanwhile need not wait for the end of its backoff.
-    fn resume(&mut self, out: &mut Out) {
-        if !self.writer.may_write(self.now) {
-            self.writer_step(out);
-        }
-        self.check_indices(out);
-    }
-
-    /// Whether the Indexer refuses our credentials. Then nothing but health is asked, and that rarely.
-    fn is_barred(&self) -> bool {
-        self.answered == Health::Unready(Unready::Unauthorized)
-    }
-
-    /// Shards hear Ready only once everything a start needs is done.
-    fn tell_health(&mut self, out: &mut Out) {
-        let health = match self.answered {
-            Health::Ready if !self.may_write() => Health::Unready(self.writer.unready()),
-            health => health,
-        };
-        if self.told != Some(health) {
-            self.told = Some(health);
-            self.tell(None, manager::Event::Health { health }, out);
-        }
-    }
-
-    fn may_write(&self) -> bool {
-        let ignores_lease = !self.rules.holds(Rule::LeaseBeforeSend);
-        self.writer.may_write(self.now) || (ignores_lease && self.writer.is_writing())
     }
 
     fn tell(

@@ -287,7 +287,8 @@ impl Coordinator {
             );
             return self.abort(reason, out);
         }
-        if !is_ours || document.nonce != self.config.nonce {
+        let is_own = is_ours && document.nonce == self.config.nonce;
+        if !is_own {
             self.writer.is_virgin = false;
             let known = self.writer.recovered.and_then(|recovered| recovered.bound);
             // A copy of this store may have run under our id: its bound lies above the one we stopped with.
@@ -296,7 +297,11 @@ impl Coordinator {
         if !is_ours && !self.is_abandoned(&document, place.0, out) {
             return;
         }
-        self.raise_clock(document.bound);
+        // Below a bound of our own nothing was granted but by this clock: raising it each time an answer
+        // is lost would send it into the future.
+        if !is_own {
+            self.raise_clock(document.bound);
+        }
         self.writer.place = Some(place);
         self.next_bound(out);
     }

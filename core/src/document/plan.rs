@@ -25,6 +25,30 @@ pub fn plan<C: Chunks>(
     full: bool,
     failed_items_max: usize,
 ) -> Option<PlanSummary> {
+    planned(table, chunks, allowed, full, failed_items_max, true)
+}
+
+/// The plan without the rule that only the last operation on a document is sent: for the simulator, which
+/// must find that it is missing.
+#[cfg(inventory_bug_bank)]
+pub fn plan_every_operation<C: Chunks>(
+    table: &mut SessionTable,
+    chunks: &C,
+    allowed: &[IndexId],
+    full: bool,
+    failed_items_max: usize,
+) -> Option<PlanSummary> {
+    planned(table, chunks, allowed, full, failed_items_max, false)
+}
+
+fn planned<C: Chunks>(
+    table: &mut SessionTable,
+    chunks: &C,
+    allowed: &[IndexId],
+    full: bool,
+    failed_items_max: usize,
+    one_operation_per_document: bool,
+) -> Option<PlanSummary> {
     table.full = full;
     table.chunks.sort_by_key(|chunk| chunk.key);
     let scheme = table.scheme.clone();
@@ -40,7 +64,7 @@ pub fn plan<C: Chunks>(
         }
     }
     let mut failures = Lowest::new(failed_items_max);
-    if mark_repeated(table) {
+    if one_operation_per_document && mark_repeated(table) {
         let groups = confirm(table, chunks)?;
         supersede(table, groups, &mut failures);
     }

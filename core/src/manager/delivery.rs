@@ -424,30 +424,52 @@ impl<P> Manager<P> {
             "no verdict within {} ms of its Start",
             self.config.session_max_ms
         );
-        match self.delivery(id) {
-            Some(_) => self.doom(id, Status::Error, Reason::SessionTimeout, detail, out),
-            None => self.finish(id, Status::Error, Reason::SessionTimeout, detail, out),
-        }
+        self.end_session(id, Status::Error, Reason::SessionTimeout, detail, out);
     }
 
     pub(super) fn doom_for_shutdown(&mut self, id: SessionId, out: &mut Out<P>) {
         debug_assert!(self.stopping != Stopping::No);
         let detail = "the manager is stopping".to_owned();
-        match self.delivery(id) {
-            Some(_) => self.doom(id, Status::Offline, Reason::ShuttingDown, detail, out),
-            None => self.finish(id, Status::Offline, Reason::ShuttingDown, detail, out),
-        }
+        self.end_session(id, Status::Offline, Reason::ShuttingDown, detail, out);
     }
 
-    /// Sends nothing more of a session; its verdict comes when the last request is answered. The first
-    /// reason stays.
-    pub(super) fn doom(
+    /// Ends a session, in whatever phase it is: at once, or when its last request is answered.
+    pub(super) fn end_session(
         &mut self,
         id: SessionId,
         status: Status,
         reason: Reason,
         detail: String,
         out: &mut Out<P>,
+    ) {
+        match self.delivery(id) {
+            Some(_) => self.doom(id, status, reason, detail, out),
+            None => self.finish(id, status, reason, detail, out),
+        }
+    }
+
+    /// Sends nothing more of a session; its verdict comes when the last request is answered. The first
+    /// reason stays.
+    fn doom(
+        &mut self,
+        id: SessionId,
+        status: Status,
+        reason: Reason,
+        detail: String,
+        out: &mut Out<P>,
+    ) {
+        self.condemn(id, status, reason, detail);
+        self.advance(id, out);
+    }
+
+    /// The same without its verdict: for the middle of an answer, of which the rest must still be taken
+    /// in (what it leaves unknown taints). The caller advances the session afterwards.
+    pub(super) fn condemn(
+        &mut self,
+        id: SessionId,
+        status: Status,
+        reason: Reason,
+        detail: String,
     ) {
         let Some((_, delivery)) = self.delivery(id) else {
             return;
@@ -460,7 +482,6 @@ impl<P> Manager<P> {
             });
         }
         self.drop_isolated(id);
-        self.advance(id, out);
     }
 
     pub(super) fn on_index_changed(&mut self, index: IndexId, state: IndexState, out: &mut Out<P>) {

@@ -354,7 +354,11 @@ impl<P> Manager<P> {
         }
         let items = u64::from(session.size);
         self.items += items;
-        let ahead = Version::from_unix_ms(self.clock.unix_ms(self.now) + FLOOR_AHEAD_MAX_MS);
+        let ahead = Version::from_unix_ms(
+            self.clock
+                .unix_ms(self.now)
+                .saturating_add(FLOOR_AHEAD_MAX_MS),
+        );
         let agent = self.agents.entry(session.agent).or_default();
         agent.items += items;
         agent.sessions += 1;

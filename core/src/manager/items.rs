@@ -79,7 +79,7 @@ impl<P> Manager<P> {
             Found::Answered => return,
         }
         if let Some((reason, detail)) = self.message_flaw(id, &frame) {
-            return self.finish(id, Status::Error, reason, detail, out);
+            return self.end_session(id, Status::Error, reason, detail, out);
         }
         let fresh = self.fresh(id, &frame);
         let repeated = frame.sequences.count() - fresh.count();

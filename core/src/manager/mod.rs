@@ -235,6 +235,7 @@ impl<P> Manager<P> {
             Event::TaintAll { until } => {
                 if self.rules.holds(Rule::TaintAfterUncleanStart) {
                     self.tainted_until = self.tainted_until.max(until);
+                    self.advance_all(out);
                 }
             }
             Event::Floors { floors } => self.on_floors(&floors),

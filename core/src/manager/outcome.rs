@@ -45,7 +45,7 @@ impl<P> Manager<P> {
                     if let Some(sent) = flight.parts.get(place) {
                         let detail = "staged data could not be read back".to_owned();
                         let (status, reason) = (Status::Error, Reason::StorageFailure);
-                        self.doom(sent.part.session, status, reason, detail, out);
+                        self.condemn(sent.part.session, status, reason, detail);
                     }
                 }
             }
@@ -65,13 +65,7 @@ impl<P> Manager<P> {
 
     fn return_part(&mut self, part: &Part, again: &Runs) {
         if let Some((_, delivery)) = self.delivery(part.session) {
-            let mut fresh = part.ordinals.clone();
-            for run in again.as_slice() {
-                fresh.remove(*run);
-            }
-            let queue = &mut delivery.queues[place(part.class)];
-            queue.fresh.extend(&fresh);
-            queue.again.extend(again);
+            delivery.queues[place(part.class)].take_back(&part.ordinals, again);
         }
     }
 
@@ -164,7 +158,7 @@ impl<P> Manager<P> {
                 // The I/O side answers for a lone operation; a request without one is its fault.
                 let id = only.session;
                 let detail = "the Indexer refused a request of one operation".to_owned();
-                return self.doom(id, Status::Error, Reason::IndexerRejected, detail, out);
+                return self.condemn(id, Status::Error, Reason::IndexerRejected, detail);
             }
             let first = only.ordinals.take_lowest(half);
             let rest = std::mem::replace(&mut only.ordinals, first);
@@ -222,7 +216,7 @@ impl<P> Manager<P> {
         ] {
             for (index, ordinals) in runs {
                 retried += ordinals.count();
-                queue.fresh.extend(ordinals);
+                queue.take_back(ordinals, &sent.again);
                 troubles.extend(trouble.map(|trouble| (*index, trouble)));
             }
         }
@@ -249,12 +243,12 @@ impl<P> Manager<P> {
             self.raise_floor(agent, version);
             if version > VERSION_CEILING {
                 let detail = format!("the Indexer holds a document at version {version}");
-                self.doom(id, Status::Error, Reason::IndexerRejected, detail, out);
+                self.condemn(id, Status::Error, Reason::IndexerRejected, detail);
             }
         }
         if class == Class::Removal && !outcome.refused.is_empty() {
             let detail = "the Indexer refused to delete a document".to_owned();
-            self.doom(id, Status::Error, Reason::IndexerRejected, detail, out);
+            self.condemn(id, Status::Error, Reason::IndexerRejected, detail);
         }
         for (index, trouble) in troubles {
             out.push(Command::IndexTrouble { index, trouble });

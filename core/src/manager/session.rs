@@ -175,6 +175,21 @@ impl Queue {
     pub(super) fn is_empty(&self) -> bool {
         self.fresh.is_empty() && self.again.is_empty()
     }
+
+    /// Takes back what a request carried and did not decide. `again` are those of the request that were
+    /// in one of unknown outcome before: they stay so.
+    pub(super) fn take_back(&mut self, ordinals: &Runs, again: &Runs) {
+        let mut fresh = ordinals.clone();
+        for run in again.as_slice() {
+            fresh.remove(*run);
+        }
+        let mut sent_before = ordinals.clone();
+        for run in fresh.as_slice() {
+            sent_before.remove(*run);
+        }
+        self.fresh.extend(&fresh);
+        self.again.extend(&sent_before);
+    }
 }
 
 /// Operations and bytes of a class, by staged frame: what turns ordinals into bytes.

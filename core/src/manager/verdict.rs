@@ -108,6 +108,8 @@ impl<P> Manager<P> {
         }
         delivery.step = Step::Sending;
         delivery.refusals = Failures::default();
+        // The coordinator has counted these.
+        delivery.stored.clear();
         for ((_, class), ordinals) in std::mem::take(&mut delivery.refused) {
             delivery.queues[place(class)].fresh.extend(&ordinals);
         }
@@ -198,7 +200,12 @@ impl<P> Manager<P> {
             failed: failures.total,
             unchanged,
             duration_ms: self.now.since(session.started),
-            delivery_ms: self.now.since(session.completed),
+            delivery_ms: match session.phase {
+                Phase::Collecting => 0,
+                Phase::Planning | Phase::Queued(_) | Phase::Delivering(_) => {
+                    self.now.since(session.completed)
+                }
+            },
         }));
         let message = Reply::EndAck(Box::new(ack.clone()));
         out.push(Command::Reply {

@@ -50,7 +50,6 @@ pub(super) fn stored(shared: &Shared, tallies: &[Tally]) {
 }
 
 /// What a shard observed.
-#[expect(clippy::too_many_lines, reason = "one arm per observation")]
 pub(super) fn shard(shared: &Shared, observation: &Observation) {
     match observation {
         Observation::SessionOpened { .. } => {

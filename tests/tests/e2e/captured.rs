@@ -85,7 +85,10 @@ async fn captured_sessions_end_in_the_indexer_byte_for_byte() {
     let mut files: Vec<_> = std::fs::read_dir(&folder)
         .expect("INVENTORY_TEST_SESSIONS is a folder")
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "json")
+        })
         .collect();
     files.sort();
     assert!(!files.is_empty(), "no session in {}", folder.display());
@@ -115,7 +118,13 @@ async fn replay(world: &World, file: &Path) {
             };
             let data = captured.data.map_or("", RawValue::get);
             let document = Document::upsert(&captured.index, &captured.id, data);
-            (captured.seq, Document { operation, ..document })
+            (
+                captured.seq,
+                Document {
+                    operation,
+                    ..document
+                },
+            )
         })
         .collect();
     let size = documents.iter().map(|(seq, _)| seq + 1).max().unwrap();
@@ -152,7 +161,12 @@ async fn replay(world: &World, file: &Path) {
     connection.send(&encode_end(&End { session })).await;
     assert_eq!(connection.end_ack().await.status, Status::Processing);
     let verdict = connection.end_ack().await;
-    assert_eq!(verdict.status, Status::Ok, "{}: {verdict:?}", file.display());
+    assert_eq!(
+        verdict.status,
+        Status::Ok,
+        "{}: {verdict:?}",
+        file.display()
+    );
 
     let indices: Vec<&str> = metadata.indices.iter().map(String::as_str).collect();
     let wanted: Vec<Document> = documents

@@ -1,6 +1,6 @@
 //! Full and Delta: what agents send is what searches find.
 
-use inventory_sync_core::agent::Outcome;
+use inventory_sync_core::agent::{Cause, Outcome};
 use inventory_sync_core::wire::Reason;
 use inventory_tests::World;
 use inventory_tests::document::{Document, PACKAGES, PORTS, package, packages, port};
@@ -61,14 +61,23 @@ async fn a_full_that_changes_nothing_writes_nothing() {
     let mut agent = world.agent(2);
     let documents = packages(0..80, "1.0");
     agent.full(&[PACKAGES], &documents).await.all();
-    let before = world.indexer.documents(&[PACKAGES], &world.cluster, 2).await;
+    let before = world
+        .indexer
+        .documents(&[PACKAGES], &world.cluster, 2)
+        .await;
     let bulks = daemon.metric("inventory_sync_bulk_requests_total").await;
     assert!(bulks > 0.0);
     agent.full(&[PACKAGES], &documents).await.all();
-    let after = world.indexer.documents(&[PACKAGES], &world.cluster, 2).await;
+    let after = world
+        .indexer
+        .documents(&[PACKAGES], &world.cluster, 2)
+        .await;
     assert!(before == after, "a version or a byte has changed");
     assert_eq!(
-        daemon.metric("inventory_sync_bulk_requests_total").await.to_bits(),
+        daemon
+            .metric("inventory_sync_bulk_requests_total")
+            .await
+            .to_bits(),
         bulks.to_bits(),
         "a bulk request was sent"
     );
@@ -77,8 +86,13 @@ async fn a_full_that_changes_nothing_writes_nothing() {
     let mut documents = documents;
     documents[5] = package(5, "1.1");
     agent.full(&[PACKAGES], &documents).await.all();
-    let changed = world.indexer.documents(&[PACKAGES], &world.cluster, 2).await;
-    let written = changed.iter().filter(|(key, stored)| before[*key] != **stored);
+    let changed = world
+        .indexer
+        .documents(&[PACKAGES], &world.cluster, 2)
+        .await;
+    let written = changed
+        .iter()
+        .filter(|(key, stored)| before[*key] != **stored);
     assert_eq!(written.count(), 1);
     world.check(&[PACKAGES], 2, &documents).await;
 }
@@ -128,14 +142,19 @@ async fn a_bad_document_does_not_hurt_its_neighbours() {
     let seqs: Vec<u32> = failed.iter().map(|row| row.seq).collect();
     assert_eq!(seqs, [3, 7, 9, 11]);
     assert_eq!(failed[0].kind, "strict_dynamic_mapping_exception");
-    assert_eq!((failed[0].status, failed[0].reason), (400, Reason::IndexerRejected));
+    assert_eq!(
+        (failed[0].status, failed[0].reason),
+        (400, Reason::IndexerRejected)
+    );
     assert_eq!(failed[1].reason, Reason::InvalidPayload);
     assert_eq!(failed[2].reason, Reason::InvalidPayload);
     assert_eq!(failed[3].reason, Reason::IndexNotAllowed);
     for place in [11, 9, 7, 3] {
         documents.remove(place);
     }
-    world.check(&[PACKAGES, "wazuh-states-fim-files"], 4, &documents).await;
+    world
+        .check(&[PACKAGES, "wazuh-states-fim-files"], 4, &documents)
+        .await;
 }
 
 #[tokio::test]
@@ -165,4 +184,76 @@ async fn a_large_session_is_delivered_in_many_requests() {
     assert!(daemon.metric("inventory_sync_bulk_requests_total").await > 5.0);
     agent.full(&[PACKAGES], &documents[..1_000]).await.all();
     world.check(&[PACKAGES], 6, &documents[..1_000]).await;
+}
+
+/// Somebody else has written our document, with a version far ahead: nothing older is written over it at a
+/// higher version, but the agent, which knows what is newest, comes again and wins.
+#[tokio::test]
+async fn a_foreign_version_is_an_alarm_and_the_agent_comes_again() {
+    let world = World::new("conflict");
+    let daemon = world.setup().start_ready().await;
+    let mut agent = world.agent(8);
+    let mut documents = packages(0..10, "1");
+    agent.delta(&documents).await.all();
+    let id = format!("{}_008_{}", world.cluster, documents[4].id);
+    let stored = world
+        .indexer
+        .documents(&[PACKAGES], &world.cluster, 8)
+        .await;
+    let stored = &stored[&(PACKAGES.to_owned(), id.clone())];
+    // An hour ahead.
+    let ahead = stored.version + (3_600_000 << 10);
+    let action = json!({"index": {
+        "_index": PACKAGES, "_id": id, "version": ahead, "version_type": "external_gte",
+    }});
+    let body = format!("{action}\n{}\n", stored.source.replace("paquet", "intrus"));
+    let (status, answer) = world.indexer.ask("POST", "/_bulk", &body).await;
+    assert!(
+        status == 200 && answer.contains("\"errors\":false"),
+        "{answer}"
+    );
+    documents[4] = package(4, "2");
+    documents[5] = package(5, "2");
+    let synced = agent.delta(&documents[4..6]).await.all();
+    let is_conflict = |cause: &Cause| {
+        matches!(
+            cause,
+            Cause::Refused {
+                reason: Reason::VersionConflict,
+                ..
+            }
+        )
+    };
+    assert!(synced.causes.iter().any(is_conflict), "{:?}", synced.causes);
+    world.check(&[PACKAGES], 8, &documents).await;
+    let status = daemon.status();
+    assert_eq!(status["counters"]["conflicts"], json!(1));
+    assert!(
+        status["alerts"]
+            .to_string()
+            .contains("something else writes"),
+        "{status}"
+    );
+    // And from now on without a conflict, also after a restart of the daemon.
+    drop(daemon);
+    let _daemon = world.setup().start_ready().await;
+    documents[4] = package(4, "3");
+    let synced = agent.delta(&documents[4..5]).await.all();
+    assert!(synced.causes.is_empty(), "{:?}", synced.causes);
+    world.check(&[PACKAGES], 8, &documents).await;
+}
+
+#[tokio::test]
+async fn a_session_beyond_its_share_is_told_the_limit() {
+    let world = World::new("share");
+    let _daemon = world
+        .setup()
+        .with("session.session_max_items", 50)
+        .start_ready()
+        .await;
+    let mut agent = world.agent(9);
+    let synced = agent.delta(&packages(0..51, "1")).await;
+    assert_eq!(synced.outcome, Outcome::TooLarge { max_items: 50 });
+    agent.delta(&packages(0..50, "1")).await.all();
+    world.check(&[PACKAGES], 9, &packages(0..50, "1")).await;
 }

@@ -19,11 +19,7 @@ type Versions<'a> = &'a [&'static SupportedProtocolVersion];
 fn endpoint(world: &World, identity: Option<&Issued>, versions: Versions<'_>) -> Endpoint {
     Endpoint::Tls {
         address: world.address.clone(),
-        config: Arc::new(client_config(
-            world.pki.authority_pem(),
-            identity,
-            versions,
-        )),
+        config: Arc::new(client_config(world.pki.authority_pem(), identity, versions)),
     }
 }
 
@@ -34,7 +30,9 @@ async fn only_certificates_of_our_authority_that_name_an_agent_are_served() {
     let other = Authority::new("Other CA", Validity::days(2)).unwrap();
     let stranger = other.issue(&Subject::Agent(1), Validity::days(2)).unwrap();
     let good = world.pki.agent(1);
-    greet(&endpoint(&world, Some(&good), &[&TLS13])).await.unwrap();
+    greet(&endpoint(&world, Some(&good), &[&TLS13]))
+        .await
+        .unwrap();
     greet(&endpoint(&world, Some(&world.pki.client("001")), &[&TLS13]))
         .await
         .unwrap();
@@ -53,8 +51,13 @@ async fn only_certificates_of_our_authority_that_name_an_agent_are_served() {
         let served = greet(&endpoint(&world, identity.as_ref(), versions)).await;
         assert!(served.is_err(), "{what} was served");
     }
-    let counted = daemon.metric("inventory_sync_connections_refused_total").await;
-    assert!((counted - 8.0).abs() < 0.5, "{counted} refusals were counted");
+    let counted = daemon
+        .metric("inventory_sync_connections_refused_total")
+        .await;
+    assert!(
+        (counted - 8.0).abs() < 0.5,
+        "{counted} refusals were counted"
+    );
 }
 
 #[tokio::test]
@@ -75,7 +78,10 @@ async fn an_agent_speaks_for_itself_alone() {
     let mut one = Connection::open(&world.endpoint(1)).await.unwrap();
     one.send(&start(2)).await;
     let ack = one.start_ack().await;
-    assert_eq!((ack.status, ack.reason), (Status::Error, Reason::IdentityMismatch));
+    assert_eq!(
+        (ack.status, ack.reason),
+        (Status::Error, Reason::IdentityMismatch)
+    );
     assert_eq!(ack.session, NO_SESSION);
 
     // A session of one is nobody else's business.
@@ -85,7 +91,10 @@ async fn an_agent_speaks_for_itself_alone() {
     let rows = packages(0..2, "1");
     two.send(&encode_data(session, &item(0, &rows[0]))).await;
     let refusal = two.end_ack().await;
-    assert_eq!((refusal.status, refusal.reason), (Status::Error, Reason::IdentityMismatch));
+    assert_eq!(
+        (refusal.status, refusal.reason),
+        (Status::Error, Reason::IdentityMismatch)
+    );
     let end = inventory_sync_core::wire::End { session };
     two.send(&encode_end(&end)).await;
     assert_eq!(two.end_ack().await.reason, Reason::IdentityMismatch);
@@ -98,7 +107,10 @@ async fn an_agent_speaks_for_itself_alone() {
     one.send(&encode_end(&end)).await;
     assert_eq!(one.end_ack().await.status, Status::Processing);
     assert_eq!(one.end_ack().await.status, Status::Ok);
-    let documents = world.indexer.documents(&[PACKAGES], &world.cluster, 1).await;
+    let documents = world
+        .indexer
+        .documents(&[PACKAGES], &world.cluster, 1)
+        .await;
     assert_eq!(documents.len(), 2);
     world.check(&[PACKAGES], 2, &[]).await;
 }
@@ -106,13 +118,20 @@ async fn an_agent_speaks_for_itself_alone() {
 #[tokio::test]
 async fn the_indexer_is_spoken_to_over_tls_only() {
     let world = World::new("plaintext");
-    let plain = world.indexer.access().url.replacen("https://", "http://", 1);
+    let plain = world
+        .indexer
+        .access()
+        .url
+        .replacen("https://", "http://", 1);
     let setup = world.setup().with("indexer.hosts", plain);
     let output = setup.run(&["serve"]);
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success());
     assert!(complaint.contains("http://"), "{complaint}");
-    assert!(complaint.contains("https://"), "what to do instead: {complaint}");
+    assert!(
+        complaint.contains("https://"),
+        "what to do instead: {complaint}"
+    );
 }
 
 #[tokio::test]
@@ -127,7 +146,7 @@ async fn an_indexer_of_another_authority_is_not_trusted() {
         .with("indexer.certificate_authorities", authority.display())
         .start()
         .await;
-    assert_eq!(daemon.until_unready().await.trim(), "no answer");
+    daemon.until_unready("no answer").await;
 }
 
 #[tokio::test]
@@ -145,5 +164,9 @@ async fn wrong_credentials_are_told_and_not_hammered() {
         })
         .await;
     let refused = |world: &World| world.indexer.stats().answers.get(&401).copied();
-    assert!(refused(&world) <= Some(5), "accounts lock: {:?}", refused(&world));
+    assert!(
+        refused(&world) <= Some(5),
+        "accounts lock: {:?}",
+        refused(&world)
+    );
 }

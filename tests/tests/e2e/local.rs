@@ -47,7 +47,9 @@ async fn a_relay_speaks_for_any_agent() {
     let own = nix::unistd::geteuid().as_raw();
     let setup = world.setup().with("router.relay_uids", own);
     let daemon = setup.start_ready().await;
-    let mut relay = Connection::open(&unix(&daemon.setup.socket(), 0)).await.unwrap();
+    let mut relay = Connection::open(&unix(&daemon.setup.socket(), 0))
+        .await
+        .unwrap();
     let rows = packages(0..3, "1");
     let agents = [31, 32, 33];
     for agent in agents {
@@ -138,7 +140,12 @@ async fn other_users_are_refused() {
         let child = child.clone();
         tokio::task::spawn_blocking(move || {
             let output = Command::new(child)
-                .args(["--exact", "local::child_of_another_user", "--ignored", "--nocapture"])
+                .args([
+                    "--exact",
+                    "local::child_of_another_user",
+                    "--ignored",
+                    "--nocapture",
+                ])
                 .env(CHILD_SOCKET, socket)
                 .current_dir("/")
                 .uid(uid)

@@ -5,6 +5,7 @@
 //!  session      gaps, duplicates, base peers, hostile frames        local      the Unix socket
 //!  outage       an Indexer that is down, slow, partly failing       restart    kill -9, clean stop, two writers
 //!  operator     status, index resume, metrics, templates            captured   sessions of real endpoints
+//!  programs     the agent's and the stand-in's programs
 //! ```
 //!
 //! With `INVENTORY_TEST_INDEXER_*` all but those that inject faults run against that OpenSearch.
@@ -15,5 +16,6 @@ mod identity;
 mod local;
 mod operator;
 mod outage;
+mod programs;
 mod restart;
 mod session;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use inventory_sync_core::agent::Answer;
 use inventory_sync_core::wire::{
-    BatchBuilder, End, EndAck, Hello, Item, Mode, NO_SESSION, Operation, Pair, Reason, Start,
-    Status, encode_checksum_module, encode_data, encode_data_clean, encode_end, encode_end_ack,
+    BatchBuilder, End, EndAck, Hello, Mode, NO_SESSION, Pair, Reason, Start, Status,
+    encode_checksum_module, encode_data, encode_data_clean, encode_end, encode_end_ack,
     encode_hello, encode_start,
 };
-use inventory_sync_core::agent::Answer;
 use inventory_tests::World;
 use inventory_tests::agent::item;
 use inventory_tests::connection::Connection;
@@ -84,10 +84,15 @@ async fn gaps_are_asked_for_and_duplicates_do_no_harm() {
         pairs.iter().map(pair).collect()
     };
     assert_eq!(request.seq, gaps(&[(2, 4), (6, 8)]));
-    assert_eq!((request.session, request.module.as_str()), (session, "syscollector"));
+    assert_eq!(
+        (request.session, request.module.as_str()),
+        (session, "syscollector")
+    );
     let mut batch = BatchBuilder::new(session, 64 << 10);
     for seq in [4, 3, 9, 2, 6] {
-        batch.push(&item(seq, &rows[usize::try_from(seq).unwrap()])).unwrap();
+        batch
+            .push(&item(seq, &rows[usize::try_from(seq).unwrap()]))
+            .unwrap();
     }
     agent.send(&batch.finish()).await;
     agent.send(&end(session)).await;
@@ -129,8 +134,11 @@ async fn a_retransmitted_start_moves_its_session_to_the_newer_connection() {
         assert_eq!((ack.status, ack.reason), (Status::Error, reason));
     }
     for seq in 1..4 {
-        new.send(&encode_data(session, &item(seq, &rows[usize::try_from(seq).unwrap()])))
-            .await;
+        new.send(&encode_data(
+            session,
+            &item(seq, &rows[usize::try_from(seq).unwrap()]),
+        ))
+        .await;
     }
     new.send(&end(session)).await;
     let ack = verdict(&mut new).await;
@@ -200,16 +208,28 @@ async fn what_is_not_built_or_not_allowed_is_refused() {
     };
     let cases = [
         (base(&|start| start.module = "no-module".into()), None),
-        (base(&|start| start.mode = Some(Mode::Check)), Some(Reason::InvalidOperation)),
+        (
+            base(&|start| start.mode = Some(Mode::Check)),
+            Some(Reason::InvalidOperation),
+        ),
         (base(&|start| start.mode = None), None),
-        (base(&|start| start.id_from = Some("a".into())), Some(Reason::InvalidOperation)),
+        (
+            base(&|start| start.id_from = Some("a".into())),
+            Some(Reason::InvalidOperation),
+        ),
         (base(&|start| start.size = 0), Some(Reason::SizeInvalid)),
-        (base(&|start| start.size = u64::MAX), Some(Reason::SizeInvalid)),
+        (
+            base(&|start| start.size = u64::MAX),
+            Some(Reason::SizeInvalid),
+        ),
         (
             base(&|start| start.indices = vec!["wazuh-states-sca".into()]),
             Some(Reason::IndexNotAllowed),
         ),
-        (base(&|start| start.cluster_name = "elsewhere".into()), Some(Reason::ClusterMismatch)),
+        (
+            base(&|start| start.cluster_name = "elsewhere".into()),
+            Some(Reason::ClusterMismatch),
+        ),
     ];
     for (start, reason) in cases {
         agent.send(&encode_start(&start)).await;
@@ -230,7 +250,10 @@ async fn what_is_not_built_or_not_allowed_is_refused() {
     for message in unknown {
         agent.send(&message).await;
         let ack = agent.end_ack().await;
-        assert_eq!((ack.status, ack.reason), (Status::Error, Reason::InvalidMessage));
+        assert_eq!(
+            (ack.status, ack.reason),
+            (Status::Error, Reason::InvalidMessage)
+        );
         assert_eq!(ack.session, NO_SESSION);
     }
     let row = &packages(0..1, "1")[0];
@@ -252,7 +275,10 @@ async fn a_wrong_message_ends_its_session() {
     let session = open(&mut agent, &start(1, 3, 0)).await;
     agent.send(&encode_data(session, &item(3, row))).await;
     let ack = agent.end_ack().await;
-    assert_eq!((ack.status, ack.reason), (Status::Error, Reason::SequenceOutOfRange));
+    assert_eq!(
+        (ack.status, ack.reason),
+        (Status::Error, Reason::SequenceOutOfRange)
+    );
     assert!(ack.detail.contains('3'), "{}", ack.detail);
     agent.send(&end(session)).await;
     let ack = agent.end_ack().await;
@@ -273,9 +299,15 @@ async fn a_silent_agent_is_given_up() {
     let opened = agent.start_ack().await;
     assert_eq!(opened.idle_timeout_ms, 700);
     let ack = agent.end_ack().await;
-    assert_eq!((ack.session, ack.reason), (opened.session, Reason::SessionTimeout));
+    assert_eq!(
+        (ack.session, ack.reason),
+        (opened.session, Reason::SessionTimeout)
+    );
     let sessions = &daemon.status()["sessions"];
-    assert_eq!((&sessions["items"], &sessions["bytes"]), (&0.into(), &0.into()));
+    assert_eq!(
+        (&sessions["items"], &sessions["bytes"]),
+        (&0.into(), &0.into())
+    );
 }
 
 #[tokio::test]
@@ -307,7 +339,11 @@ async fn an_oversize_frame_is_refused_before_it_is_read() {
         .await;
     let mut agent = Connection::open(&world.endpoint(1)).await.unwrap();
     // The length alone: nothing of the frame itself is sent.
-    agent.writer.send_bytes(&(64_u32 << 10 | 1).to_le_bytes()).await.unwrap();
+    agent
+        .writer
+        .send_bytes(&(64_u32 << 10 | 1).to_le_bytes())
+        .await
+        .unwrap();
     agent.closed().await;
     // One of just that length is served.
     let mut agent = Connection::open(&world.endpoint(1)).await.unwrap();
@@ -334,7 +370,10 @@ async fn garbage_closes_the_connection_after_a_few_frames() {
     for _ in 0..3 {
         agent.send(b"no message at all, but in a frame").await;
         let ack = agent.end_ack().await;
-        assert_eq!((ack.session, ack.reason), (NO_SESSION, Reason::InvalidMessage));
+        assert_eq!(
+            (ack.session, ack.reason),
+            (NO_SESSION, Reason::InvalidMessage)
+        );
     }
     // Something sensible in between, and the count begins anew.
     let session = open(&mut agent, &start(1, 1, 0)).await;
@@ -346,10 +385,7 @@ async fn garbage_closes_the_connection_after_a_few_frames() {
     assert!(daemon.metric("inventory_sync_bad_frames_total").await >= 7.0);
     // The agent itself is not banned.
     let mut agent = Connection::open(&world.endpoint(1)).await.unwrap();
-    let row = Item {
-        operation: Operation::Upsert,
-        ..item(0, &packages(0..1, "1")[0].clone())
-    };
-    agent.send(&encode_data(session, &row)).await;
+    let row = &packages(0..1, "1")[0];
+    agent.send(&encode_data(session, &item(0, row))).await;
     assert_eq!(agent.end_ack().await.reason, Reason::SessionNotFound);
 }

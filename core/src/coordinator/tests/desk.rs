@@ -95,11 +95,6 @@ impl Desk {
         self.commands.clear();
     }
 
-    /// A line between the others.
-    pub(super) fn note(&mut self, text: &str) {
-        let _ = writeln!(self.log, "-- {text}");
-    }
-
     pub(super) fn say(&mut self, event: Event) {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
@@ -130,9 +125,8 @@ impl Desk {
             Event::Tick => false,
             _ => true,
         };
-        let shown = |command: &&Command| {
-            self.shows_health || !matches!(command, Command::Health { .. })
-        };
+        let shown =
+            |command: &&Command| self.shows_health || !matches!(command, Command::Health { .. });
         let lines: Vec<String> = out
             .iter()
             .filter(shown)
@@ -207,13 +201,17 @@ impl Desk {
             }
             Event::WriterWritten { request, outcome } => {
                 let written = self.writes.remove(request);
-                if let (Some((bound, asked_at)), WriteOutcome::Written { .. }) = (written, outcome) {
+                if let (Some((bound, asked_at)), WriteOutcome::Written { .. }) = (written, outcome)
+                {
                     self.written_bound = bound;
                     self.lease_from = asked_at;
                 }
             }
             Event::ListingWanted { shard, session, .. } => {
-                assert!(self.wanted.insert((*shard, *session)), "one question a session");
+                assert!(
+                    self.wanted.insert((*shard, *session)),
+                    "one question a session"
+                );
             }
             Event::ListingCancelled { shard, session } => {
                 self.wanted.remove(&(*shard, *session));
@@ -229,7 +227,10 @@ impl Desk {
                 request,
                 what: Record::Bound(bound),
             } => {
-                assert!(*bound >= self.durable_bound, "a bound in meta is never lowered");
+                assert!(
+                    *bound >= self.durable_bound,
+                    "a bound in meta is never lowered"
+                );
                 self.records.insert(*request, *bound);
             }
             Command::WriteWriter {
@@ -266,11 +267,17 @@ impl Desk {
             manager::Event::LeaseUntil { until } => {
                 let is_withdrawn = *until <= self.now;
                 let is_counted = *until == self.lease_from + self.config.lease_ms;
-                assert!(is_withdrawn || is_counted, "counted from before the request");
+                assert!(
+                    is_withdrawn || is_counted,
+                    "counted from before the request"
+                );
             }
             manager::Event::Listed { session, .. } => {
                 let shard = shard.expect("a listing is one shard's");
-                assert!(self.wanted.remove(&(shard, *session)), "it waits for a listing");
+                assert!(
+                    self.wanted.remove(&(shard, *session)),
+                    "it waits for a listing"
+                );
             }
             _ => {}
         }

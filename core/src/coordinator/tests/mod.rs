@@ -25,10 +25,7 @@ const NONCE: u64 = 7;
 fn config() -> Config {
     let names = |names: &[&str]| -> Vec<String> { names.iter().map(ToString::to_string).collect() };
     let catalogue = Catalogue::new([
-        (
-            "syscollector".to_owned(),
-            names(&["hardware", "packages"]),
-        ),
+        ("syscollector".to_owned(), names(&["hardware", "packages"])),
         ("fim".to_owned(), names(&["files"])),
     ])
     .unwrap();

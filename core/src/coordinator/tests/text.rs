@@ -89,7 +89,10 @@ pub(super) fn event_text(event: &Event, catalogue: &Catalogue) -> String {
             indices,
         } => {
             let indices = names(indices, catalogue);
-            format!("shard {}: session {session} wants {indices} of agent {agent}", shard.0)
+            format!(
+                "shard {}: session {session} wants {indices} of agent {agent}",
+                shard.0
+            )
         }
         Event::ListingCancelled { shard, session } => {
             format!("shard {}: session {session} waits no longer", shard.0)
@@ -99,7 +102,10 @@ pub(super) fn event_text(event: &Event, catalogue: &Catalogue) -> String {
             agent,
             tallies,
             ..
-        } => format!("refusals of session {session}, agent {agent}: {}", tallied(tallies, catalogue)),
+        } => format!(
+            "refusals of session {session}, agent {agent}: {}",
+            tallied(tallies, catalogue)
+        ),
         Event::Stored { agent, tallies } => {
             format!("stored of agent {agent}: {}", tallied(tallies, catalogue))
         }
