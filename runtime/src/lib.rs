@@ -16,6 +16,7 @@ pub mod certs;
 pub mod check;
 pub mod cli;
 pub mod config;
+pub mod demo;
 pub mod indexer;
 pub mod logging;
 pub mod metrics;

@@ -3,14 +3,13 @@
 //! What it holds and what it still owes the manager is in [`outbox`](crate::outbox); it survives a crash of
 //! the machine.
 
-use inventory_sync_core::agent::{self, Agent, Answer, Command, Event, Frame, Message};
+use inventory_sync_core::agent::{self, Agent, Command, Event, Frame, Message};
 use inventory_sync_core::document::Run;
 use inventory_sync_core::id::{AgentId, ConnectionId, ModuleId, SessionId, Version};
 use inventory_sync_core::time::Tick;
 use inventory_sync_core::wire::{self, AgentInfo, BatchBuilder, Item, NotAdded, Operation};
 
-use crate::faults::Fault;
-use crate::network::{Packet, Travel, Way};
+use crate::network::Packet;
 use crate::oracles::{Body, OfferedItem};
 use crate::outbox::Outbox;
 use crate::streams::Stream;
@@ -33,7 +32,7 @@ pub(crate) struct AgentNode {
     pub(crate) life: u32,
     pub(crate) alive: bool,
     pub(crate) connection: Option<ConnectionId>,
-    connecting: bool,
+    pub(crate) connecting: bool,
     pub(crate) lanes: Vec<Lane>,
     pub(crate) work: Stream,
 }
@@ -61,12 +60,24 @@ impl World {
             .map(|module| Lane {
                 machine: self.make_machine(id, module, Version(0)),
                 armed: None,
-                outbox: Outbox::new(id, &self.options, ModuleId(u16::try_from(module).unwrap_or(0))),
+                outbox: Outbox::new(
+                    id,
+                    &self.options,
+                    ModuleId(u16::try_from(module).unwrap_or(0)),
+                ),
                 floor: Version(0),
             })
             .collect();
         let work = Stream::numbered(self.options.seed, "work", id.0);
-        AgentNode { id, life: 1, alive: true, connection: None, connecting: false, lanes, work }
+        AgentNode {
+            id,
+            life: 1,
+            alive: true,
+            connection: None,
+            connecting: false,
+            lanes,
+            work,
+        }
     }
 
     fn make_machine(&mut self, id: AgentId, module: usize, floor: Version) -> Agent {
@@ -77,7 +88,11 @@ impl World {
         config.version_floor = floor;
         config.answer_timeout_ms = 500 + 4 * round_trip_ms;
         config.processing_poll_ms = 5_000 + round_trip_ms;
-        config.session_max_ms = self.options.config.session_max_ms.max(config.processing_poll_ms);
+        config.session_max_ms = self
+            .options
+            .config
+            .session_max_ms
+            .max(config.processing_poll_ms);
         config.connect_timeout_ms = 1_000 + 8 * round_trip_ms;
         config.backoff_base_ms = 200;
         config.backoff_max_ms = 20_000;
@@ -87,22 +102,41 @@ impl World {
     }
 
     /// Tells a module of an agent something, and does what it asks.
-    pub(crate) fn tell_agent(&mut self, agent: usize, life: u32, module: usize, event: Event<Packet>) {
+    pub(crate) fn tell_agent(
+        &mut self,
+        agent: usize,
+        life: u32,
+        module: usize,
+        event: Event<Packet>,
+    ) {
         let now = self.now();
-        let Some(node) = self.agents.get_mut(agent).filter(|node| node.alive && node.life == life) else { return };
+        let Some(node) = self
+            .agents
+            .get_mut(agent)
+            .filter(|node| node.alive && node.life == life)
+        else {
+            return;
+        };
         let name = Node::Agent(node.id.0);
         let lane = &mut node.lanes[module];
         self.trace.note(now, name, '<', &(module, &event));
         let mut commands = std::mem::take(&mut self.agent_commands);
         lane.machine.handle(now, event, &mut commands);
-        if self.trace.steps() % 16 == 0 || cfg!(test) {
+        if self.trace.steps().is_multiple_of(16) || cfg!(test) {
             lane.machine.check_invariants();
         }
         if let Some((at, _)) = lane.machine.next_deadline()
             && lane.armed.is_none_or(|armed| at < armed)
         {
             lane.armed = Some(at);
-            self.schedule.at(at, Occurrence::AgentTick { agent, life, module });
+            self.schedule.at(
+                at,
+                Occurrence::AgentTick {
+                    agent,
+                    life,
+                    module,
+                },
+            );
         }
         for command in commands.drain(..) {
             self.trace.note(now, name, '>', &(module, &command));
@@ -114,7 +148,13 @@ impl World {
     /// A module's deadline is reached.
     pub(crate) fn tick_agent(&mut self, agent: usize, life: u32, module: usize) {
         let now = self.now();
-        let Some(node) = self.agents.get_mut(agent).filter(|node| node.alive && node.life == life) else { return };
+        let Some(node) = self
+            .agents
+            .get_mut(agent)
+            .filter(|node| node.alive && node.life == life)
+        else {
+            return;
+        };
         let lane = &mut node.lanes[module];
         if lane.armed != Some(now) {
             return;
@@ -123,7 +163,14 @@ impl World {
         match lane.machine.next_deadline() {
             Some((at, _)) if at > now => {
                 lane.armed = Some(at);
-                self.schedule.at(at, Occurrence::AgentTick { agent, life, module });
+                self.schedule.at(
+                    at,
+                    Occurrence::AgentTick {
+                        agent,
+                        life,
+                        module,
+                    },
+                );
             }
             Some(_) => self.tell_agent(agent, life, module, Event::Tick),
             None => {}
@@ -132,12 +179,22 @@ impl World {
 
     fn obey_agent(&mut self, agent: usize, life: u32, module: usize, command: Command<Packet>) {
         let delay_ms = self.latency.between(0, 5);
-        let told = |event| Occurrence::AgentTold { agent, life, module, event: Box::new(event) };
+        let told = |event| Occurrence::AgentTold {
+            agent,
+            life,
+            module,
+            event: Box::new(event),
+        };
         match command {
-            Command::Send { connection, message } => {
+            Command::Send {
+                connection,
+                message,
+            } => {
                 let bytes = match message {
                     Message::Start(start) => {
-                        if let Some(offer) = self.agents[agent].lanes[module].outbox.offer(start.nonce) {
+                        if let Some(offer) =
+                            self.agents[agent].lanes[module].outbox.offer(start.nonce)
+                        {
                             self.oracles.offered(offer);
                         }
                         wire::encode_start(&start)
@@ -148,28 +205,54 @@ impl World {
                 };
                 self.agent_sends(agent, connection, &Packet::new(bytes));
             }
-            Command::Load { load, job: _, session, run, bytes_max } => {
+            Command::Load {
+                load,
+                job: _,
+                session,
+                run,
+                bytes_max,
+            } => {
                 let frames = self.pack(agent, module, session, run, bytes_max);
-                self.schedule.after(delay_ms, told(Event::Loaded { load, frames }));
+                self.schedule
+                    .after(delay_ms, told(Event::Loaded { load, frames }));
             }
-            Command::Commit { job, acknowledgement } => {
-                self.agents[agent].lanes[module].outbox.commit(&acknowledgement);
-                self.schedule.after(delay_ms, told(Event::Committed { job }));
+            Command::Commit {
+                job,
+                acknowledgement,
+            } => {
+                self.agents[agent].lanes[module]
+                    .outbox
+                    .commit(&acknowledgement);
+                self.schedule
+                    .after(delay_ms, told(Event::Committed { job }));
             }
             Command::RollBack { job, retry_at, .. } => {
                 // Some agents read their rows anew before they try again, some do not.
                 let now = self.now();
                 let node = &mut self.agents[agent];
-                if retry_at.is_some_and(|at| at > now) && node.work.chance(500_000) {
-                    if let Some(renewed) = node.lanes[module].outbox.renew(job, &mut node.work) {
-                        self.schedule.after(0, told(Event::Sync { job: Box::new(renewed) }));
-                    }
+                if retry_at.is_some_and(|at| at > now)
+                    && node.work.chance(500_000)
+                    && let Some(renewed) = node.lanes[module].outbox.renew(job, &mut node.work)
+                {
+                    self.schedule.after(
+                        0,
+                        told(Event::Sync {
+                            job: Box::new(renewed),
+                        }),
+                    );
                 }
             }
             Command::Finished { job: _, outcome } => {
                 let lane = &mut self.agents[agent].lanes[module];
                 lane.outbox.finished(&outcome);
-                self.schedule.after(delay_ms + 50, Occurrence::SyncDue { agent, life, module });
+                self.schedule.after(
+                    delay_ms + 50,
+                    Occurrence::SyncDue {
+                        agent,
+                        life,
+                        module,
+                    },
+                );
             }
             Command::Reconnect { instead_of } => self.reconnect(agent, life, module, instead_of),
             Command::Remember { floor } => {
@@ -199,7 +282,9 @@ impl World {
             let mut next = first;
             let mut single = None;
             while next <= run.last {
-                let Some(item) = lane.outbox.row(next) else { break };
+                let Some(item) = lane.outbox.row(next) else {
+                    break;
+                };
                 let texts = self.item_texts(*item, next);
                 let wired = wire_item(*item, next, &texts);
                 if batch.is_empty() && run.first == run.last {
@@ -217,7 +302,10 @@ impl World {
             }
             let packet = Packet::new(single.unwrap_or_else(|| batch.finish()));
             bytes += packet.bytes().len() as u64;
-            frames.push(Frame { run: Run::new(first, next - 1), payload: packet });
+            frames.push(Frame {
+                run: Run::new(first, next - 1),
+                payload: packet,
+            });
             first = next;
         }
         frames
@@ -225,125 +313,31 @@ impl World {
 
     /// Id, index and payload of an item as they are sent.
     fn item_texts(&self, item: OfferedItem, seq: u32) -> (String, String, Option<Vec<u8>>) {
-        let index = self.options.config.catalogue.index_name(item.key.index()).to_owned();
+        let index = self
+            .options
+            .config
+            .catalogue
+            .index_name(item.key.index())
+            .to_owned();
         match item.body {
             Body::Upsert(content) => (item.key.id(), index, Some(content.payload())),
             Body::Delete => (item.key.id(), index, None),
             Body::BadPayload => {
-                let payloads: [&[u8]; 4] = [b"{\"n\":", b"[1]", b"{\"wazuh.agent.id\":\"9\"}", b"\xff{}"];
-                (item.key.id(), index, Some(payloads[seq as usize % payloads.len()].to_vec()))
+                let payloads: [&[u8]; 4] =
+                    [b"{\"n\":", b"[1]", b"{\"wazuh.agent.id\":\"9\"}", b"\xff{}"];
+                (
+                    item.key.id(),
+                    index,
+                    Some(payloads[seq as usize % payloads.len()].to_vec()),
+                )
             }
-            Body::BadName if seq % 2 == 0 => (item.key.id(), "no-such-index".to_owned(), Some(b"{}".to_vec())),
+            Body::BadName if seq.is_multiple_of(2) => (
+                item.key.id(),
+                "no-such-index".to_owned(),
+                Some(b"{}".to_vec()),
+            ),
             Body::BadName => (String::new(), index, Some(b"{}".to_vec())),
         }
-    }
-
-    /// Sends a frame of an agent; now and then another agent sends it again, or sends garbage.
-    fn agent_sends(&mut self, agent: usize, connection: ConnectionId, packet: &Packet) {
-        if self.agents[agent].connection != Some(connection) {
-            return;
-        }
-        self.send_frame(connection, Way::Up, packet);
-        if self.faults.strikes(Fault::HostileFrame) {
-            let stream = self.faults.stream(Fault::HostileFrame);
-            let other = usize::try_from(stream.below(self.agents.len() as u64)).unwrap_or(0);
-            let mut bytes = packet.bytes().to_vec();
-            if other == agent || stream.chance(300_000) {
-                // Garbage: the root points anywhere.
-                let place = usize::try_from(stream.below(bytes.len().min(4) as u64)).unwrap_or(0);
-                bytes[place] ^= 0x7f;
-            }
-            if let Some(theirs) = self.agents[other].connection {
-                self.send_frame(theirs, Way::Up, &Packet::new(bytes));
-            }
-        }
-        if self.faults.strikes(Fault::ConnectionReset) {
-            self.break_connection(connection, true);
-        }
-    }
-
-    /// Puts a frame on its way.
-    pub(crate) fn send_frame(&mut self, connection: ConnectionId, way: Way, packet: &Packet) {
-        let now = self.now();
-        for travel in self.network.send(now, connection, way, packet, &mut self.faults) {
-            match travel {
-                Travel::Queued(at) => self.schedule.at(at, Occurrence::Frame { connection, way }),
-                Travel::Alone(at, packet) => {
-                    self.schedule.at(at, Occurrence::StrayFrame { connection, way, packet });
-                }
-            }
-        }
-    }
-
-    /// A frame has arrived at the agent's end of a connection.
-    pub(crate) fn frame_at_agent(&mut self, connection: ConnectionId, packet: &Packet) {
-        let Some(found) = self.network.get(connection).filter(|found| found.at_agent) else { return };
-        let Some(agent) = self.agents.iter().position(|node| node.id == found.agent) else { return };
-        if self.agents[agent].connection != Some(connection) {
-            return;
-        }
-        let Some(answer) = wire::decode(packet.bytes()).ok().and_then(Answer::from_message) else {
-            self.oracles.fail("wire", "the manager sends messages of a manager", format!("{packet:?}"));
-            return;
-        };
-        let life = self.agents[agent].life;
-        for module in 0..self.agents[agent].lanes.len() {
-            if self.agents[agent].lanes[module].machine.concerns(&answer) {
-                let answer = answer.clone();
-                self.tell_agent(agent, life, module, Event::Received { connection, answer });
-            }
-        }
-    }
-
-    fn reconnect(&mut self, agent: usize, life: u32, module: usize, instead_of: Option<ConnectionId>) {
-        let node = &mut self.agents[agent];
-        if let Some(connection) = node.connection
-            && Some(connection) > instead_of
-        {
-            let event = Box::new(Event::Connected { connection });
-            self.schedule.after(0, Occurrence::AgentTold { agent, life, module, event });
-            return;
-        }
-        if std::mem::replace(&mut node.connecting, true) {
-            return;
-        }
-        if let Some(connection) = node.connection.take() {
-            self.hang_up(connection);
-        }
-        let delay_ms = 2 * self.network.latency_ms();
-        self.schedule.after(delay_ms, Occurrence::ConnectDone { agent, life });
-    }
-
-    /// An attempt to connect has ended.
-    pub(crate) fn connect_done(&mut self, agent: usize, life: u32) {
-        let Some(node) = self.agents.get_mut(agent).filter(|node| node.alive && node.life == life) else { return };
-        node.connecting = false;
-        let id = node.id;
-        let event = match &self.process {
-            Some(process) if !process.stopping => {
-                let manager_life = process.life;
-                let connection = self.network.connect(id);
-                self.agents[agent].connection = Some(connection);
-                let kind = self.connection_kind();
-                let shard = self.shard_of(id);
-                let opened = inventory_sync_core::manager::Event::Opened { connection, kind };
-                self.tell_shard(manager_life, shard, opened);
-                Event::Connected { connection }
-            }
-            Some(_) | None => Event::ConnectFailed,
-        };
-        for module in 0..self.agents[agent].lanes.len() {
-            self.tell_agent(agent, life, module, event.clone());
-        }
-    }
-
-    /// The agent closes its end.
-    fn hang_up(&mut self, connection: ConnectionId) {
-        if let Some(found) = self.network.get_mut(connection) {
-            found.at_agent = false;
-        }
-        let delay_ms = self.network.latency_ms();
-        self.schedule.after(delay_ms, Occurrence::BrokenAtManager(connection));
     }
 
     /// The agent's process dies: its machines are lost, its outbox is kept.
@@ -379,15 +373,30 @@ impl World {
         node.life += 1;
         let life = node.life;
         for module in 0..self.agents[agent].lanes.len() {
-            self.schedule.after(10, Occurrence::SyncDue { agent, life, module });
+            self.schedule.after(
+                10,
+                Occurrence::SyncDue {
+                    agent,
+                    life,
+                    module,
+                },
+            );
         }
     }
 }
 
-fn wire_item<'a>(item: OfferedItem, seq: u32, texts: &'a (String, String, Option<Vec<u8>>)) -> Item<'a> {
+fn wire_item<'a>(
+    item: OfferedItem,
+    seq: u32,
+    texts: &'a (String, String, Option<Vec<u8>>),
+) -> Item<'a> {
     Item {
         seq: u64::from(seq),
-        operation: if item.body == Body::Delete { Operation::Delete } else { Operation::Upsert },
+        operation: if item.body == Body::Delete {
+            Operation::Delete
+        } else {
+            Operation::Upsert
+        },
         id: &texts.0,
         index: &texts.1,
         data: texts.2.as_deref(),

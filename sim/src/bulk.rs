@@ -26,8 +26,14 @@ impl OverlayCheck {
         {
             return true;
         }
-        let Ok(read) = serde_json::from_slice::<Value>(overlay) else { return false };
-        let text = |pointer: &str| read.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+        let Ok(read) = serde_json::from_slice::<Value>(overlay) else {
+            return false;
+        };
+        let text = |pointer: &str| {
+            read.pointer(pointer)
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+        };
         let holds = text("/agent/id") == Some(format!("{:03}", agent.0))
             && text("/agent/name").as_deref() == Some(name)
             && text("/cluster/name").as_deref() == Some(cluster);
@@ -58,31 +64,56 @@ pub(crate) fn read(
     check: &mut OverlayCheck,
 ) -> Result<Vec<(Operation, Rendered)>, String> {
     let Some(body) = body.strip_suffix(b"\n") else {
-        return if body.is_empty() { Ok(Vec::new()) } else { Err("no line break at the end".to_owned()) };
+        return if body.is_empty() {
+            Ok(Vec::new())
+        } else {
+            Err("no line break at the end".to_owned())
+        };
     };
     let mut lines = body.split(|byte| *byte == b'\n');
     let mut operations = Vec::new();
     while let Some(line) = lines.next() {
         let read: Value = serde_json::from_slice(line)
             .map_err(|error| format!("no JSON: {error}: {}", String::from_utf8_lossy(line)))?;
-        let (name, action) = match read.as_object().map(|object| object.iter().collect::<Vec<_>>()).as_deref() {
+        let (name, action) = match read
+            .as_object()
+            .map(|object| object.iter().collect::<Vec<_>>())
+            .as_deref()
+        {
             Some([(name, action)]) => ((*name).clone(), (*action).clone()),
             _ => return Err(format!("no action: {read}")),
         };
-        let text = |field: &str| action.get(field).and_then(Value::as_str).ok_or_else(|| format!("no {field}: {read}"));
-        let version = action.get("version").and_then(Value::as_u64).ok_or_else(|| format!("no version: {read}"))?;
+        let text = |field: &str| {
+            action
+                .get(field)
+                .and_then(Value::as_str)
+                .ok_or_else(|| format!("no {field}: {read}"))
+        };
+        let version = action
+            .get("version")
+            .and_then(Value::as_u64)
+            .ok_or_else(|| format!("no version: {read}"))?;
         if text("version_type")? != "external_gte" {
             return Err(format!("not by external_gte: {read}"));
         }
         let (index_name, id) = (text("_index")?, text("_id")?);
-        let index = catalogue.index(index_name).ok_or_else(|| format!("an unknown index: {read}"))?;
+        let index = catalogue
+            .index(index_name)
+            .ok_or_else(|| format!("an unknown index: {read}"))?;
         let key = DocKey::of_stored(part.cluster, index, id)?;
         let (content, source) = match name.as_str() {
             "delete" => (None, None),
             "index" => {
-                let source = lines.next().ok_or_else(|| format!("no source behind {read}"))?;
-                if source.contains(&b'\r') || !serde_json::from_slice::<Value>(source).is_ok_and(|read| read.is_object()) {
-                    return Err(format!("no JSON object on one line: {}", String::from_utf8_lossy(source)));
+                let source = lines
+                    .next()
+                    .ok_or_else(|| format!("no source behind {read}"))?;
+                if source.contains(&b'\r')
+                    || !serde_json::from_slice::<Value>(source).is_ok_and(|read| read.is_object())
+                {
+                    return Err(format!(
+                        "no JSON object on one line: {}",
+                        String::from_utf8_lossy(source)
+                    ));
                 }
                 let (content, overlay) = Content::of_stored(source)?;
                 if !check.holds(part.agent, part.cluster, part.agent_name, overlay) {
@@ -102,7 +133,15 @@ pub(crate) fn read(
             condition: Condition::external_gte(version),
             source,
         };
-        operations.push((operation, Rendered { session: part.session, key, version: Version(version), content }));
+        operations.push((
+            operation,
+            Rendered {
+                session: part.session,
+                key,
+                version: Version(version),
+                content,
+            },
+        ));
     }
     Ok(operations)
 }
@@ -137,7 +176,11 @@ pub(crate) fn answer(operations: &[(Operation, Rendered)], items: &[Item]) -> Ve
     // Writing to a string cannot fail.
     let _ = write!(text, "{{\"took\":1,\"errors\":{errors},\"items\":[");
     for (place, ((operation, _), item)) in operations.iter().zip(items).enumerate() {
-        let action = if operation.source.is_some() { "index" } else { "delete" };
+        let action = if operation.source.is_some() {
+            "index"
+        } else {
+            "delete"
+        };
         let comma = if place == 0 { "" } else { "," };
         let _ = write!(text, "{comma}{{\"{action}\":{{\"status\":{}", item.status());
         let error = match item {
@@ -146,7 +189,11 @@ pub(crate) fn answer(operations: &[(Operation, Rendered)], items: &[Item]) -> Ve
             Item::Injected(_, kind) => Some((*kind, "injected".to_owned())),
         };
         if let Some((kind, reason)) = error {
-            let _ = write!(text, ",\"error\":{}", serde_json::json!({ "type": kind, "reason": reason }));
+            let _ = write!(
+                text,
+                ",\"error\":{}",
+                serde_json::json!({ "type": kind, "reason": reason })
+            );
         }
         text.push_str("}}");
     }

@@ -17,7 +17,10 @@ impl DocKey {
     /// The document of an agent in an index.
     #[must_use]
     pub fn new(agent: AgentId, index: IndexId, number: u32) -> Self {
-        debug_assert!(agent.0 <= u64::from(u16::MAX), "the simulated fleet is small");
+        debug_assert!(
+            agent.0 <= u64::from(u16::MAX),
+            "the simulated fleet is small"
+        );
         Self(agent.0 << 48 | u64::from(index.0) << 32 | u64::from(number))
     }
 
@@ -72,7 +75,11 @@ impl DocKey {
             .ok_or_else(strange)?;
         let (_, number) = id.rsplit_once('#').ok_or_else(strange)?;
         let agent_number: u64 = agent.parse().map_err(|_| strange())?;
-        let key = Self::new(AgentId(agent_number), index, number.parse().map_err(|_| strange())?);
+        let key = Self::new(
+            AgentId(agent_number),
+            index,
+            number.parse().map_err(|_| strange())?,
+        );
         if key.id() != id || format!("{agent_number:03}") != agent {
             return Err(strange());
         }
@@ -82,7 +89,13 @@ impl DocKey {
 
 impl fmt::Debug for DocKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "agent {} index {} document {}", self.agent(), self.index(), self.number())
+        write!(
+            f,
+            "agent {} index {} document {}",
+            self.agent(),
+            self.index(),
+            self.number()
+        )
     }
 }
 
@@ -112,7 +125,12 @@ impl Content {
     /// The checksum that stands in the payload.
     #[must_use]
     pub fn checksum(self) -> String {
-        format!("{:016x}{:016x}{:08x}", mix(self.0), mix(self.0 ^ 0x5bd1), self.0 & 0xffff_ffff)
+        format!(
+            "{:016x}{:016x}{:08x}",
+            mix(self.0),
+            mix(self.0 ^ 0x5bd1),
+            self.0 & 0xffff_ffff
+        )
     }
 
     /// The bytes that the agent offers.
@@ -158,8 +176,16 @@ impl Content {
         let same = match content.form() {
             Form::Plain => is_with_overlay(source, overlay.clone(), &payload),
             Form::LineBreaks => {
-                let spaced: Vec<u8> =
-                    payload.iter().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte }).collect();
+                let spaced: Vec<u8> = payload
+                    .iter()
+                    .map(|byte| {
+                        if matches!(byte, b'\r' | b'\n') {
+                            b' '
+                        } else {
+                            *byte
+                        }
+                    })
+                    .collect();
                 is_with_overlay(source, overlay.clone(), &spaced)
             }
             Form::OwnOverlayFirst | Form::OwnOverlayEscaped => is_same_json(source, &payload),
@@ -181,8 +207,14 @@ fn find(text: &[u8], what: &[u8]) -> Option<usize> {
 
 fn number_in(source: &[u8]) -> Option<u64> {
     let start = find(source, b"\"n\":")? + 4;
-    let digits = source[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-    std::str::from_utf8(&source[start..start + digits]).ok()?.parse().ok()
+    let digits = source[start..]
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
+    std::str::from_utf8(&source[start..start + digits])
+        .ok()?
+        .parse()
+        .ok()
 }
 
 /// Where the value of the member `wazuh` stands.
@@ -236,7 +268,10 @@ mod tests {
     fn keys_and_ids_are_read_back() {
         for number in 0..8 {
             let key = DocKey::new(AgentId(7), IndexId(3), number);
-            assert_eq!((key.agent(), key.index(), key.number()), (AgentId(7), IndexId(3), number));
+            assert_eq!(
+                (key.agent(), key.index(), key.number()),
+                (AgentId(7), IndexId(3), number)
+            );
             let stored = format!("wazuh_007_{}", key.id());
             assert_eq!(DocKey::of_stored("wazuh", IndexId(3), &stored), Ok(key));
             assert!(DocKey::of_stored("other", IndexId(3), &stored).is_err());
@@ -249,13 +284,22 @@ mod tests {
         for number in 0..200 {
             let content = Content(number);
             let payload = String::from_utf8(content.payload()).unwrap();
-            assert!(serde_json::from_str::<serde_json::Value>(&payload).is_ok(), "{payload}");
+            assert!(
+                serde_json::from_str::<serde_json::Value>(&payload).is_ok(),
+                "{payload}"
+            );
             if content.form() != Form::Plain {
                 continue;
             }
-            let stored = format!("{{\"wazuh\":{{\"agent\":{{\"id\":\"001\"}}}},{}", &payload[1..]);
+            let stored = format!(
+                "{{\"wazuh\":{{\"agent\":{{\"id\":\"001\"}}}},{}",
+                &payload[1..]
+            );
             let (read, overlay) = Content::of_stored(stored.as_bytes()).unwrap();
-            assert_eq!((read, overlay), (content, br#"{"agent":{"id":"001"}}"#.as_slice()));
+            assert_eq!(
+                (read, overlay),
+                (content, br#"{"agent":{"id":"001"}}"#.as_slice())
+            );
             let changed = stored.replacen("sha1", "sha2", 1);
             assert!(Content::of_stored(changed.as_bytes()).is_err());
             assert!(Content::of_stored(payload.as_bytes()).is_err());

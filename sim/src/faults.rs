@@ -178,10 +178,13 @@ impl Rates {
     #[must_use]
     pub fn only(fault: Fault) -> Self {
         let mut rates = Self::calm();
-        rates.set(fault, match fault.often() {
-            Chance(most) => Rate::PerMillion(most),
-            Every(least_ms) => Rate::EveryMs(least_ms),
-        });
+        rates.set(
+            fault,
+            match fault.often() {
+                Chance(most) => Rate::PerMillion(most),
+                Every(least_ms) => Rate::EveryMs(least_ms),
+            },
+        );
         rates
     }
 
@@ -212,7 +215,10 @@ impl Faults {
             stream: Stream::new(seed, fault.label()),
             fired: 0,
         };
-        Self { sources: Fault::ALL.iter().map(source).collect(), frozen: true }
+        Self {
+            sources: Fault::ALL.iter().map(source).collect(),
+            frozen: true,
+        }
     }
 
     /// Whether nothing new goes wrong from now on.
@@ -226,7 +232,9 @@ impl Faults {
             return false;
         }
         let source = &mut self.sources[fault as usize];
-        let Rate::PerMillion(rate) = source.rate else { return false };
+        let Rate::PerMillion(rate) = source.rate else {
+            return false;
+        };
         let strikes = source.stream.chance(rate);
         source.fired += u64::from(strikes);
         strikes
@@ -247,7 +255,9 @@ impl Faults {
     /// After how many milliseconds a recurring fault happens next, if it is on.
     pub(crate) fn next_ms(&mut self, fault: Fault) -> Option<u64> {
         let source = &mut self.sources[fault as usize];
-        let Rate::EveryMs(mean_ms) = source.rate else { return None };
+        let Rate::EveryMs(mean_ms) = source.rate else {
+            return None;
+        };
         Some(source.stream.between(1, 2 * mean_ms))
     }
 
@@ -264,7 +274,9 @@ impl Faults {
 
     /// How often each kind happened.
     pub(crate) fn fired(&self) -> impl Iterator<Item = (Fault, u64)> + '_ {
-        Fault::ALL.iter().map(|fault| (*fault, self.sources[*fault as usize].fired))
+        Fault::ALL
+            .iter()
+            .map(|fault| (*fault, self.sources[*fault as usize].fired))
     }
 }
 
@@ -285,11 +297,17 @@ mod tests {
         let off: usize = (0..100)
             .map(|seed| {
                 let rates = Rates::swarm(seed);
-                Fault::ALL.iter().filter(|fault| rates.of(**fault) == Rate::Off).count()
+                Fault::ALL
+                    .iter()
+                    .filter(|fault| rates.of(**fault) == Rate::Off)
+                    .count()
             })
             .sum();
         let all = 100 * Fault::ALL.len();
-        assert!(off > all * 4 / 10 && off < all * 6 / 10, "{off} of {all} are off");
+        assert!(
+            off > all * 4 / 10 && off < all * 6 / 10,
+            "{off} of {all} are off"
+        );
     }
 
     #[test]

@@ -7,7 +7,9 @@
 
 use std::collections::BTreeMap;
 
-use inventory_indexer::model::engine::{Condition, Indexer, Operation, Options as IndexerOptions, Settings};
+use inventory_indexer::model::engine::{
+    Condition, Indexer, Operation, Options as IndexerOptions, Settings,
+};
 use inventory_sync_core::answer::BulkOutcome;
 use inventory_sync_core::document::Part;
 use inventory_sync_core::id::{BulkId, Version};
@@ -18,7 +20,7 @@ use crate::content::{Content, DocKey};
 use crate::faults::Fault;
 use crate::options::Options;
 use crate::oracles::Rendered;
-use crate::trace::Node;
+use crate::requests::late_ms;
 use crate::world::{Occurrence, World};
 
 /// The index of the writer document.
@@ -51,18 +53,18 @@ pub enum Fate {
 /// A bulk request that has been sent.
 #[derive(Debug)]
 pub(crate) struct Request {
-    life: u32,
-    shard: u16,
-    bulk: BulkId,
-    parts: Vec<Part>,
-    operations: Vec<(Operation, Rendered)>,
-    fate: Fate,
+    pub(crate) life: u32,
+    pub(crate) shard: u16,
+    pub(crate) bulk: BulkId,
+    pub(crate) parts: Vec<Part>,
+    pub(crate) operations: Vec<(Operation, Rendered)>,
+    pub(crate) fate: Fate,
     /// Whether the manager has been told what became of it.
-    answered: bool,
+    pub(crate) answered: bool,
     /// Whether it has arrived, or never will.
-    settled: bool,
+    pub(crate) settled: bool,
     /// It arrives at this tick at the earliest: something on its way holds it up.
-    not_before: Tick,
+    pub(crate) not_before: Tick,
 }
 
 /// The Indexer and what is on its way to it.
@@ -75,15 +77,19 @@ pub(crate) struct IndexerNode {
     pub(crate) red: bool,
     /// Whether the periodic refresh stands still.
     pub(crate) refresh_paused: bool,
-    requests: BTreeMap<u64, Request>,
-    requests_made: u64,
+    pub(crate) requests: BTreeMap<u64, Request>,
+    pub(crate) requests_made: u64,
     /// What is to become of the next requests; a script's choice.
     pub(crate) scripted: std::collections::VecDeque<Fate>,
 }
 
 impl IndexerNode {
     pub(crate) fn new(options: &Options) -> Self {
-        let model = Indexer::new(IndexerOptions { seed: options.seed, auto_create: false, ..IndexerOptions::default() });
+        let model = Indexer::new(IndexerOptions {
+            seed: options.seed,
+            auto_create: false,
+            ..IndexerOptions::default()
+        });
         Self {
             model,
             reachable: true,
@@ -97,7 +103,10 @@ impl IndexerNode {
 
     /// The settings of a new index.
     pub(crate) fn settings(options: &Options) -> Settings {
-        Settings { gc_deletes_ms: options.gc_deletes_ms, ..Settings::default() }
+        Settings {
+            gc_deletes_ms: options.gc_deletes_ms,
+            ..Settings::default()
+        }
     }
 
     /// Whether any request may still be applied or answered.
@@ -108,109 +117,41 @@ impl IndexerNode {
     /// Makes the shards of all indices missing, or present.
     pub(crate) fn set_red(&mut self, red: bool) {
         self.red = red;
-        let names: Vec<String> = self.model.indices().map(|index| index.name.to_string()).collect();
+        let names: Vec<String> = self
+            .model
+            .indices()
+            .map(|index| index.name.to_string())
+            .collect();
         for name in names {
-            self.model.change_index(&name, |index| index.shard_missing = red);
+            self.model
+                .change_index(&name, |index| index.shard_missing = red);
         }
     }
 
     /// Blocks an index, or all of them, or none.
     pub(crate) fn set_blocked(&mut self, name: Option<&str>, blocked: bool) {
-        let names: Vec<String> = self.model.indices().map(|index| index.name.to_string()).collect();
-        for each in names.iter().filter(|each| name.is_none_or(|name| name == *each) && *each != WRITER_INDEX) {
-            self.model.change_index(each, |index| index.settings.blocks.write = blocked);
+        let names: Vec<String> = self
+            .model
+            .indices()
+            .map(|index| index.name.to_string())
+            .collect();
+        for each in names
+            .iter()
+            .filter(|each| name.is_none_or(|name| name == *each) && *each != WRITER_INDEX)
+        {
+            self.model
+                .change_index(each, |index| index.settings.blocks.write = blocked);
         }
     }
 }
 
 impl World {
-    /// A shard's request has been rendered and is sent.
-    pub(crate) fn send_request(
-        &mut self,
-        (life, shard, bulk, deadline): (u32, u16, BulkId, Tick),
-        parts: Vec<Part>,
-        operations: Vec<(Operation, Rendered)>,
-    ) {
-        let fate = self.draw_fate(operations.len());
-        self.trace.note(self.now(), Node::Indexer, '*', &(bulk, fate));
-        self.indexer.requests_made += 1;
-        let key = self.indexer.requests_made;
-        let request =
-            Request { life, shard, bulk, parts, operations, fate, answered: false, settled: false, not_before: Tick(0) };
-        let arrival = self.now() + self.indexer_latency_ms();
-        self.indexer.requests.insert(key, request);
-        match fate {
-            Fate::NotSent => self.schedule.at(arrival, Occurrence::RequestArrives(key)),
-            Fate::Lost => {
-                self.settle(key);
-                self.schedule.at(deadline, Occurrence::RequestGivenUp(key));
-            }
-            Fate::Late(after_ms) | Fate::LateInPart(after_ms, _) => {
-                self.schedule.at(deadline, Occurrence::RequestGivenUp(key));
-                self.schedule.at(deadline + after_ms, Occurrence::RequestArrives(key));
-            }
-            Fate::Reset(after_ms) => {
-                self.schedule.at(arrival, Occurrence::RequestGivenUp(key));
-                self.schedule.at(arrival + after_ms, Occurrence::RequestArrives(key));
-            }
-            Fate::Sound | Fate::AnswerLost | Fate::Garbled | Fate::Refused(_) => {
-                self.schedule.at(deadline, Occurrence::RequestGivenUp(key));
-                self.schedule.at(arrival, Occurrence::RequestArrives(key));
-            }
-        }
-    }
-
-    pub(crate) fn indexer_latency_ms(&mut self) -> u64 {
-        let slowest_ms = self.options.indexer_ms;
-        self.latency.between(1, slowest_ms)
-    }
-
-    fn draw_fate(&mut self, operations: usize) -> Fate {
-        if let Some(fate) = self.indexer.scripted.pop_front() {
-            return fate;
-        }
-        if !self.indexer.reachable {
-            return Fate::NotSent;
-        }
-        let latest_ms = self.options.config.late_write_bound_ms - 1;
-        let faults = &mut self.faults;
-        if faults.strikes(Fault::RequestNotSent) {
-            Fate::NotSent
-        } else if faults.strikes(Fault::RequestLost) {
-            Fate::Lost
-        } else if faults.strikes(Fault::AnswerLost) {
-            Fate::AnswerLost
-        } else if faults.strikes(Fault::WriteLate) {
-            let stream = faults.stream(Fault::WriteLate);
-            let after_ms = late_ms(stream, latest_ms);
-            if stream.chance(500_000) { Fate::Late(after_ms) } else { Fate::Reset(after_ms) }
-        } else if operations > 1 && faults.strikes(Fault::WriteLateInPart) {
-            let stream = faults.stream(Fault::WriteLateInPart);
-            Fate::LateInPart(late_ms(stream, latest_ms), stream.bits())
-        } else if faults.strikes(Fault::AnswerGarbled) {
-            Fate::Garbled
-        } else if faults.strikes(Fault::RequestRefused429) {
-            Fate::Refused(429)
-        } else if faults.strikes(Fault::RequestRefused413) {
-            Fate::Refused(413)
-        } else if faults.strikes(Fault::RequestRefused400) {
-            Fate::Refused(400)
-        } else if faults.strikes(Fault::RequestRefused503) {
-            Fate::Refused(503)
-        } else {
-            Fate::Sound
-        }
-    }
-
-    /// Nobody waits any longer.
-    pub(crate) fn request_given_up(&mut self, key: u64) {
-        self.tell_outcome(key, BulkOutcome::Unknown);
-    }
-
     /// A request reaches the Indexer, in time or late.
     pub(crate) fn request_arrives(&mut self, key: u64) {
         let now = self.now();
-        let Some(request) = self.indexer.requests.get_mut(&key) else { return };
+        let Some(request) = self.indexer.requests.get_mut(&key) else {
+            return;
+        };
         if request.settled || now < request.not_before {
             return;
         }
@@ -265,7 +206,10 @@ impl World {
     fn apply_all(&mut self, operations: &[(Operation, Rendered)], late: bool) {
         let now_ms = self.unix_ms();
         for (operation, rendered) in operations {
-            let result = self.indexer.model.bulk(std::slice::from_ref(operation), now_ms);
+            let result = self
+                .indexer
+                .model
+                .bulk(std::slice::from_ref(operation), now_ms);
             if matches!(result.as_deref(), Ok([Ok(_)])) {
                 self.oracles.applied(rendered, late);
             }
@@ -290,7 +234,11 @@ impl World {
                 self.oracles.refused(rendered, 400);
                 Item::Injected(400, "mapper_parsing_exception")
             } else {
-                match self.indexer.model.bulk(std::slice::from_ref(operation), now_ms) {
+                match self
+                    .indexer
+                    .model
+                    .bulk(std::slice::from_ref(operation), now_ms)
+                {
                     Ok(mut results) => match results.pop() {
                         Some(result) => self.judged(rendered, result, late),
                         None => Item::Injected(500, "no_answer"),
@@ -336,43 +284,8 @@ impl World {
             not_before: Tick(0),
         };
         self.indexer.requests.insert(key, request);
-        self.schedule.after(after_ms, Occurrence::RequestArrives(key));
-    }
-
-    /// The answer is on its way back.
-    fn hear(&mut self, key: u64, status: u16, body: &[u8]) {
-        let Some(request) = self.indexer.requests.get(&key) else { return };
-        let current = self.process.as_ref().filter(|process| process.life == request.life);
-        let outcome = match current {
-            None => BulkOutcome::Unknown,
-            Some(process) => {
-                process.bulk_outcome(&request.parts, status, body, self.options.config.failed_items_max)
-            }
-        };
-        let delay_ms = self.indexer_latency_ms();
-        self.schedule.after(delay_ms, Occurrence::RequestAnswered(key, Box::new(outcome)));
-    }
-
-    /// The answer reaches the manager, unless its deadline came first.
-    pub(crate) fn tell_outcome(&mut self, key: u64, outcome: BulkOutcome) {
-        let Some(request) = self.indexer.requests.get_mut(&key) else { return };
-        if !std::mem::replace(&mut request.answered, true) {
-            let (life, shard, bulk) = (request.life, request.shard, request.bulk);
-            self.tell_shard(life, shard, inventory_sync_core::manager::Event::BulkDone { bulk, outcome });
-        }
-        self.bury_request(key);
-    }
-
-    fn settle(&mut self, key: u64) {
-        if let Some(request) = self.indexer.requests.get_mut(&key) {
-            request.settled = true;
-        }
-    }
-
-    fn bury_request(&mut self, key: u64) {
-        if self.indexer.requests.get(&key).is_some_and(|request| request.settled && request.answered) {
-            self.indexer.requests.remove(&key);
-        }
+        self.schedule
+            .after(after_ms, Occurrence::RequestArrives(key));
     }
 
     /// Something that is not ours writes a document.
@@ -381,42 +294,23 @@ impl World {
         let name = config.catalogue.index_name(key.index()).to_owned();
         let id = format!("{}_{:03}_{}", config.cluster, key.agent().0, key.id());
         let payload = content.payload();
-        let mut source = format!("{{\"wazuh\":{{\"agent\":{{\"id\":\"{:03}\"}}}},", key.agent().0).into_bytes();
+        let mut source = format!(
+            "{{\"wazuh\":{{\"agent\":{{\"id\":\"{:03}\"}}}},",
+            key.agent().0
+        )
+        .into_bytes();
         source.extend_from_slice(&payload[1..]);
         let now_ms = self.unix_ms();
         let version = Version::from_unix_ms(now_ms + ahead_ms);
-        let written =
-            self.indexer.model.index(&name, &id, Condition::external_gte(version.0), source.into(), now_ms);
+        let written = self.indexer.model.index(
+            &name,
+            &id,
+            Condition::external_gte(version.0),
+            source.into(),
+            now_ms,
+        );
         if written.is_ok() {
             self.oracles.written_by_others(key, content, version);
         }
-    }
-
-    /// The manager is gone: nobody waits for its requests, and none of them lands later than the bound.
-    pub(crate) fn orphan_requests(&mut self) {
-        let latest = self.now() + (self.options.config.late_write_bound_ms - 1);
-        let orphans: Vec<u64> = self.indexer.requests.keys().copied().collect();
-        for key in orphans {
-            let held_up_ms = late_ms(self.faults.stream(Fault::WriteLate), latest.since(self.schedule.now()));
-            let is_held_up = self.faults.strikes_often(Fault::WriteLate);
-            if let Some(request) = self.indexer.requests.get_mut(&key) {
-                request.answered = true;
-                if is_held_up {
-                    request.not_before = self.schedule.now() + held_up_ms;
-                    self.schedule.at(request.not_before, Occurrence::RequestArrives(key));
-                }
-            }
-            self.schedule.at(latest, Occurrence::RequestArrives(key));
-            self.bury_request(key);
-        }
-    }
-}
-
-/// When a late write lands: anywhere within the bound, and often at its very ends, where mistakes live.
-fn late_ms(stream: &mut crate::streams::Stream, latest_ms: u64) -> u64 {
-    match stream.below(8) {
-        0 => latest_ms,
-        1 => 0,
-        _ => stream.between(0, latest_ms),
     }
 }

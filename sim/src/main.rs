@@ -57,7 +57,9 @@ struct RunArguments {
 }
 
 fn main() -> ExitCode {
-    let Cli { command: Command::Run(arguments) } = Cli::parse();
+    let Cli {
+        command: Command::Run(arguments),
+    } = Cli::parse();
     let mut totals = Totals::default();
     let began = Instant::now();
     for place in 0..arguments.seeds.max(1) {
@@ -123,7 +125,10 @@ fn drawn(seed: u64, only: Option<&[String]>) -> Result<Options, String> {
         for label in labels.iter().filter(|label| *label != "none") {
             let Some(fault) = Fault::ALL.iter().find(|fault| fault.label() == label) else {
                 let known: Vec<_> = Fault::ALL.iter().map(|fault| fault.label()).collect();
-                return Err(format!("no fault is called {label:?}; there are: {}", known.join(", ")));
+                return Err(format!(
+                    "no fault is called {label:?}; there are: {}",
+                    known.join(", ")
+                ));
             };
             options.rates.set(*fault, Rates::only(*fault).of(*fault));
         }
@@ -131,14 +136,25 @@ fn drawn(seed: u64, only: Option<&[String]>) -> Result<Options, String> {
     Ok(options)
 }
 
-fn run_one(options: &Options, arguments: &RunArguments, text: Option<&std::path::Path>, totals: &mut Totals) -> u8 {
+fn run_one(
+    options: &Options,
+    arguments: &RunArguments,
+    text: Option<&std::path::Path>,
+    totals: &mut Totals,
+) -> u8 {
     let seed = options.seed;
-    let only = arguments.only.as_ref().map_or_else(String::new, |only| format!(" --only {}", only.join(",")));
+    let only = arguments
+        .only
+        .as_ref()
+        .map_or_else(String::new, |only| format!(" --only {}", only.join(",")));
     let again = format!("inventory-sim run --seed {seed}{only}");
     if arguments.seeds <= 1 {
         print_options(options);
     }
-    let conduct = || Conduct { keep_text: text.is_some(), ..Conduct::default() };
+    let conduct = || Conduct {
+        keep_text: text.is_some(),
+        ..Conduct::default()
+    };
     let began = Instant::now();
     // A failed assertion of a machine is a finding like others: the seed must be told.
     let outcome = std::panic::catch_unwind(|| run(options, conduct()));
@@ -173,8 +189,14 @@ fn run_one(options: &Options, arguments: &RunArguments, text: Option<&std::path:
         let second = run(options, Conduct::default());
         if second.trace_hash != report.trace_hash || second.steps != report.steps {
             println!("FAILED      seed {seed}: the second run differs");
-            println!("expected    trace hash {:016x} after {} steps", report.trace_hash, report.steps);
-            println!("seen        trace hash {:016x} after {} steps", second.trace_hash, second.steps);
+            println!(
+                "expected    trace hash {:016x} after {} steps",
+                report.trace_hash, report.steps
+            );
+            println!(
+                "seen        trace hash {:016x} after {} steps",
+                second.trace_hash, second.steps
+            );
             println!("again       {again} --verify-determinism");
             return exit::NONDETERMINISM;
         }
@@ -186,8 +208,14 @@ fn judge(report: &Report, seed: u64, again: &str) -> u8 {
     let (code, what) = match &report.ending {
         Ending::Sound => return 0,
         Ending::Unsafe(violation) => (exit::SAFETY, violation.to_string()),
-        Ending::Stuck { reason } => (exit::LIVENESS, format!("expected  rest after healing\nseen      {reason}")),
-        Ending::SimulatorFault(reason) => (exit::SIMULATOR, format!("the simulator contradicts itself: {reason}")),
+        Ending::Stuck { reason } => (
+            exit::LIVENESS,
+            format!("expected  rest after healing\nseen      {reason}"),
+        ),
+        Ending::SimulatorFault(reason) => (
+            exit::SIMULATOR,
+            format!("the simulator contradicts itself: {reason}"),
+        ),
     };
     println!("FAILED      seed {seed} at step {}", report.steps);
     println!("{what}");
@@ -208,7 +236,10 @@ fn print_options(options: &Options) {
     );
     println!(
         "times       request {} ms, late writes {} ms, delivery {} ms, idle {} ms",
-        config.request_deadline_ms, config.late_write_bound_ms, config.delivery_deadline_ms, config.idle_timeout_ms
+        config.request_deadline_ms,
+        config.late_write_bound_ms,
+        config.delivery_deadline_ms,
+        config.idle_timeout_ms
     );
     println!(
         "limits      {} sessions, bulk {} operations and {} bytes, {} at once",
@@ -219,5 +250,12 @@ fn print_options(options: &Options) {
         .filter(|fault| options.rates.of(**fault) != inventory_sim::Rate::Off)
         .map(|fault| fault.label().to_owned())
         .collect();
-    println!("faults      {}", if on.is_empty() { "none".to_owned() } else { on.join(", ") });
+    println!(
+        "faults      {}",
+        if on.is_empty() {
+            "none".to_owned()
+        } else {
+            on.join(", ")
+        }
+    );
 }

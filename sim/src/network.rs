@@ -26,7 +26,10 @@ impl Packet {
     /// A frame of these bytes.
     #[must_use]
     pub fn new(bytes: Vec<u8>) -> Self {
-        Self { digest: fold_of(bytes.as_slice()), bytes: bytes.into() }
+        Self {
+            digest: fold_of(bytes.as_slice()),
+            bytes: bytes.into(),
+        }
     }
 
     /// Its bytes.
@@ -152,7 +155,11 @@ impl Network {
 
     /// Forgets a connection of which no end is open.
     pub(crate) fn bury(&mut self, connection: ConnectionId) {
-        if self.connections.get(&connection).is_some_and(|found| !found.at_agent && !found.at_manager) {
+        if self
+            .connections
+            .get(&connection)
+            .is_some_and(|found| !found.at_agent && !found.at_manager)
+        {
             self.connections.remove(&connection);
         }
     }
@@ -182,14 +189,19 @@ impl Network {
         for _ in 0..copies {
             let mut arrival = now + self.latency_ms();
             if faults.strikes(Fault::FrameReordered) {
-                arrival = arrival + faults.stream(Fault::FrameReordered).below(5 * self.slowest_ms);
+                arrival = arrival
+                    + faults
+                        .stream(Fault::FrameReordered)
+                        .below(5 * self.slowest_ms);
                 travels.push(Travel::Alone(arrival, packet.clone()));
                 continue;
             }
             if faults.strikes(Fault::FrameDelayed) {
                 arrival = arrival + faults.stream(Fault::FrameDelayed).below(self.hold_up_ms);
             }
-            let Some(found) = self.connections.get_mut(&connection) else { continue };
+            let Some(found) = self.connections.get_mut(&connection) else {
+                continue;
+            };
             let lane = match way {
                 Way::Up => &mut found.up,
                 Way::Down => &mut found.down,

@@ -46,6 +46,12 @@ pub struct Options {
     pub store_ms: u64,
     /// Between two periodic refreshes of the Indexer.
     pub refresh_every_ms: u64,
+    /// How long a lease of the writer is valid; renewed three times as often.
+    pub lease_ms: u64,
+    /// How far ahead of the clock the version bound is kept.
+    pub bound_ahead_ms: u64,
+    /// Refusals within a minute from which on an index is held to be at fault itself.
+    pub fault_refusals_min: u64,
     /// How long the Indexer remembers what was deleted.
     pub gc_deletes_ms: u64,
 }
@@ -89,6 +95,9 @@ impl Options {
             indexer_ms: 40,
             store_ms: 5,
             refresh_every_ms: 1_000,
+            lease_ms: 30_000,
+            bound_ahead_ms: 60_000,
+            fault_refusals_min: 50,
             gc_deletes_ms: 60_000,
         }
     }
@@ -132,6 +141,8 @@ impl Options {
         self.link_ms = times.between(1, 200);
         self.indexer_ms = times.between(1, 300).min(config.request_deadline_ms / 4);
         self.store_ms = times.between(0, 20);
+        self.lease_ms = *times.pick(&[6_000, 15_000, 30_000]);
+        self.bound_ahead_ms = *times.pick(&[15_000, 60_000]);
         self.refresh_every_ms = times.between(100, 5_000);
         self.gc_deletes_ms = *times.pick(&[1_000, 60_000, 300_000]);
     }
@@ -141,6 +152,7 @@ impl Options {
         let indices = self.config.catalogue.indices().len() as u64;
         // The least that lets every session of the workload through, alone.
         let session = u64::from(self.documents_max.max(self.delta_items_max)) * 2 * indices;
+        self.fault_refusals_min = *limits.pick(&[3, 10, 50]);
         let config = &mut self.config;
         config.sessions_max = *limits.pick(&[1, 2, 5, 100]);
         config.items_per_session_max = *limits.pick(&[session, session * 10]);

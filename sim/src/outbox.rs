@@ -61,7 +61,10 @@ impl Outbox {
         Self {
             agent,
             module,
-            indices: own.iter().map(|index| (*index, catalogue.index_name(*index).to_owned())).collect(),
+            indices: own
+                .iter()
+                .map(|index| (*index, catalogue.index_name(*index).to_owned()))
+                .collect(),
             documents_max: options.documents_max,
             delta_items_max: options.delta_items_max as usize,
             sloppy: options.sloppy,
@@ -120,7 +123,11 @@ impl Outbox {
         } else {
             self.contents_made += 1;
             // Contents of different documents differ, and those of one document come back now and then.
-            let round = if work.chance(250_000) { work.below(3) } else { 3 + self.contents_made };
+            let round = if work.chance(250_000) {
+                work.below(3)
+            } else {
+                3 + self.contents_made
+            };
             let content = Content(round << 20 | u64::from(number) << 4 | u64::from(index.0));
             self.put(index, number, content);
         }
@@ -139,7 +146,12 @@ impl Outbox {
 
     /// The job again, its rows read anew.
     pub(crate) fn renew(&mut self, job: JobId, work: &mut Stream) -> Option<Job> {
-        let wish = self.rows.as_ref().filter(|rows| rows.job == job)?.wish.clone();
+        let wish = self
+            .rows
+            .as_ref()
+            .filter(|rows| rows.job == job)?
+            .wish
+            .clone();
         if wish == Wish::Delta && self.pending.is_empty() {
             return None;
         }
@@ -151,18 +163,37 @@ impl Outbox {
         let mut items: Vec<OfferedItem> = match &wish {
             Wish::Delta => {
                 let pending = self.pending.iter().take(self.delta_items_max);
-                pending.map(|(key, body)| OfferedItem { key: *key, body: *body }).collect()
+                pending
+                    .map(|(key, body)| OfferedItem {
+                        key: *key,
+                        body: *body,
+                    })
+                    .collect()
             }
             Wish::Full(indices) => {
-                let wanted = self.wanted.iter().filter(|(key, _)| indices.contains(&key.index()));
-                wanted.map(|(key, content)| OfferedItem { key: *key, body: Body::Upsert(*content) }).collect()
+                let wanted = self
+                    .wanted
+                    .iter()
+                    .filter(|(key, _)| indices.contains(&key.index()));
+                wanted
+                    .map(|(key, content)| OfferedItem {
+                        key: *key,
+                        body: Body::Upsert(*content),
+                    })
+                    .collect()
             }
         };
         let covered = match &wish {
             Wish::Delta => Vec::new(),
             Wish::Full(indices) => {
-                let deletes = self.pending.iter().filter(|(_, body)| **body == Body::Delete);
-                deletes.map(|(key, _)| *key).filter(|key| indices.contains(&key.index())).collect()
+                let deletes = self
+                    .pending
+                    .iter()
+                    .filter(|(_, body)| **body == Body::Delete);
+                deletes
+                    .map(|(key, _)| *key)
+                    .filter(|key| indices.contains(&key.index()))
+                    .collect()
             }
         };
         if self.sloppy && work.chance(400_000) {
@@ -171,13 +202,23 @@ impl Outbox {
         if let Some(bits) = bad {
             self.spoil(&mut items, bits);
         }
-        self.rows = Some(Rows { job, wish, items, covered, offered: BTreeSet::new() });
+        self.rows = Some(Rows {
+            job,
+            wish,
+            items,
+            covered,
+            offered: BTreeSet::new(),
+        });
     }
 
     /// Puts an item among the rows that cannot be stored: a document of its own, or an older word on one
     /// that a later item says right, or the last word on one.
     fn spoil(&mut self, items: &mut Vec<OfferedItem>, bits: u64) {
-        let body = if bits & 1 == 0 { Body::BadPayload } else { Body::BadName };
+        let body = if bits & 1 == 0 {
+            Body::BadPayload
+        } else {
+            Body::BadName
+        };
         let place = usize::try_from(bits >> 8).unwrap_or(0);
         let there = items.get(place % items.len().max(1)).map(|item| item.key);
         self.bad_next += 1;
@@ -195,10 +236,17 @@ impl Outbox {
             Wish::Delta => Vec::new(),
             Wish::Full(indices) => indices.clone(),
         };
-        let names = self.indices.iter().filter(|(index, _)| indices.contains(index));
+        let names = self
+            .indices
+            .iter()
+            .filter(|(index, _)| indices.contains(index));
         Some(Job {
             id: rows.job,
-            mode: if rows.wish == Wish::Delta { Mode::Delta } else { Mode::Full },
+            mode: if rows.wish == Wish::Delta {
+                Mode::Delta
+            } else {
+                Mode::Full
+            },
             indices: names.map(|(_, name)| name.clone()).collect(),
             size: u32::try_from(rows.items.len()).unwrap_or(u32::MAX),
             id_from: None,
@@ -218,7 +266,13 @@ impl Outbox {
             Wish::Full(indices) => (true, indices.clone()),
         };
         let lane = (self.agent, self.module, nonce);
-        Some(Offer::new(lane, full, indices, rows.items.clone(), agent_name(self.agent)))
+        Some(Offer::new(
+            lane,
+            full,
+            indices,
+            rows.items.clone(),
+            agent_name(self.agent),
+        ))
     }
 
     /// A row of the job under way.
@@ -229,7 +283,10 @@ impl Outbox {
     /// Makes a verdict durable.
     pub(crate) fn commit(&mut self, acknowledgement: &Acknowledgement) {
         let Some(rows) = &self.rows else { return };
-        let last: BTreeMap<DocKey, u32> = (0_u32..).zip(&rows.items).map(|(seq, item)| (item.key, seq)).collect();
+        let last: BTreeMap<DocKey, u32> = (0_u32..)
+            .zip(&rows.items)
+            .map(|(seq, item)| (item.key, seq))
+            .collect();
         for (seq, item) in (0_u32..).zip(&rows.items) {
             // Only the last word on a document says what became of it.
             if last.get(&item.key) != Some(&seq) {
@@ -254,7 +311,8 @@ impl Outbox {
                 self.quarantined.insert(item.key, Body::Upsert(content));
             }
         }
-        let complete = acknowledgement.failed.is_empty() && acknowledgement.upto as usize == rows.items.len();
+        let complete =
+            acknowledgement.failed.is_empty() && acknowledgement.upto as usize == rows.items.len();
         if complete {
             for key in &rows.covered {
                 if self.pending.get(key) == Some(&Body::Delete) {
@@ -309,8 +367,17 @@ fn repeat_some(items: &mut Vec<OfferedItem>, work: &mut Stream) {
                 Body::BadPayload | Body::BadName => continue,
             };
             let place = usize::try_from(work.below(items.len() as u64 / 2 + 1)).unwrap_or(0);
-            let first = items.iter().position(|each| each.key == item.key).unwrap_or(0);
-            items.insert(place.min(first), OfferedItem { key: item.key, body: earlier });
+            let first = items
+                .iter()
+                .position(|each| each.key == item.key)
+                .unwrap_or(0);
+            items.insert(
+                place.min(first),
+                OfferedItem {
+                    key: item.key,
+                    body: earlier,
+                },
+            );
         }
     }
 }

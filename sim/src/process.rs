@@ -22,11 +22,23 @@ impl World {
     fn coordinator_config(&mut self) -> coordinator::Config {
         let config = &self.options.config;
         let nonce = self.seeds.bits();
-        let mut own =
-            coordinator::Config::new(config.catalogue.clone(), self.options.shards, WRITER.to_owned(), nonce);
+        let mut own = coordinator::Config::new(
+            config.catalogue.clone(),
+            self.options.shards,
+            WRITER.to_owned(),
+            nonce,
+        );
         own.late_write_bound_ms = config.late_write_bound_ms;
-        own.items_max = config.items_max.saturating_mul(u64::from(self.options.shards));
-        own.bytes_max = config.bytes_max.saturating_mul(u64::from(self.options.shards));
+        own.lease_ms = self.options.lease_ms;
+        own.renew_ms = self.options.lease_ms / 3;
+        own.bound_ahead_ms = self.options.bound_ahead_ms;
+        own.fault_refusals_min = self.options.fault_refusals_min;
+        own.items_max = config
+            .items_max
+            .saturating_mul(u64::from(self.options.shards));
+        own.bytes_max = config
+            .bytes_max
+            .saturating_mul(u64::from(self.options.shards));
         own
     }
 
@@ -43,9 +55,17 @@ impl World {
         let floors: Vec<AgentFloor> = self.store.meta.floors.values().copied().collect();
         let rules = self.rules;
         let mut config = self.options.config.clone();
-        config.request_timeout_ms = config.request_timeout_ms.min(config.request_deadline_ms - 1);
+        config.request_timeout_ms = config
+            .request_timeout_ms
+            .min(config.request_deadline_ms - 1);
         let shards = (0..self.options.shards)
-            .map(|_| Shard::new(Manager::with_rules(config.clone(), self.seeds.seed(), rules)))
+            .map(|_| {
+                Shard::new(Manager::with_rules(
+                    config.clone(),
+                    self.seeds.seed(),
+                    rules,
+                ))
+            })
             .collect();
         let coordinator_config = self.coordinator_config();
         self.lease_ms = coordinator_config.lease_ms;
@@ -65,7 +85,11 @@ impl World {
         self.note("the manager starts");
         if !floors.is_empty() {
             for shard in 0..self.options.shards {
-                let own = floors.iter().filter(|floor| self.shard_of(floor.agent) == shard).copied().collect();
+                let own = floors
+                    .iter()
+                    .filter(|floor| self.shard_of(floor.agent) == shard)
+                    .copied()
+                    .collect();
                 self.tell_shard(life, shard, manager::Event::Floors { floors: own });
             }
         }
@@ -75,7 +99,11 @@ impl World {
 
     /// The wall clock is read, as about once a second.
     pub(crate) fn wall_clock(&mut self, life: u32) {
-        if self.process.as_ref().is_none_or(|process| process.life != life) {
+        if self
+            .process
+            .as_ref()
+            .is_none_or(|process| process.life != life)
+        {
             return;
         }
         let unix_ms = self.wall_base_ms + self.now().0;
@@ -101,13 +129,16 @@ impl World {
                 found.unread.clear();
             }
             let delay_ms = self.network.latency_ms();
-            self.schedule.after(delay_ms, Occurrence::BrokenAtAgent(connection));
+            self.schedule
+                .after(delay_ms, Occurrence::BrokenAtAgent(connection));
         }
     }
 
     /// The process is asked to stop.
     pub(crate) fn stop_process(&mut self) {
-        let Some(process) = &mut self.process else { return };
+        let Some(process) = &mut self.process else {
+            return;
+        };
         if !std::mem::replace(&mut process.stopping, true) {
             let life = process.life;
             self.note("the manager is asked to stop");
@@ -118,27 +149,38 @@ impl World {
     /// Something for a shard, in the order in which the coordinator said it.
     pub(crate) fn mail_shard(&mut self, shard: u16, event: manager::Event<crate::store::Scanned>) {
         let delay_ms = self.latency.between(0, 2);
-        let Some(process) = &mut self.process else { return };
+        let Some(process) = &mut self.process else {
+            return;
+        };
         let life = process.life;
         if let Some(addressed) = process.shards.get_mut(usize::from(shard)) {
             addressed.mail.push_back(event);
-            self.schedule.after(delay_ms, Occurrence::ShardMail { life, shard });
+            self.schedule
+                .after(delay_ms, Occurrence::ShardMail { life, shard });
         }
     }
 
     /// Something for the coordinator, in the order in which the shards said it.
     pub(crate) fn mail_coordinator(&mut self, event: coordinator::Event) {
         let delay_ms = self.latency.between(0, 2);
-        let Some(process) = &mut self.process else { return };
+        let Some(process) = &mut self.process else {
+            return;
+        };
         process.coordinator_mail.push_back(event);
         let life = process.life;
-        self.schedule.after(delay_ms, Occurrence::CoordinatorMail { life });
+        self.schedule
+            .after(delay_ms, Occurrence::CoordinatorMail { life });
     }
 
     /// The next letter is opened.
     pub(crate) fn open_shard_mail(&mut self, life: u32, shard: u16) {
-        let Some(process) = self.process.as_mut().filter(|process| process.life == life) else { return };
-        let letter = process.shards.get_mut(usize::from(shard)).and_then(|addressed| addressed.mail.pop_front());
+        let Some(process) = self.process.as_mut().filter(|process| process.life == life) else {
+            return;
+        };
+        let letter = process
+            .shards
+            .get_mut(usize::from(shard))
+            .and_then(|addressed| addressed.mail.pop_front());
         if let Some(event) = letter {
             self.tell_shard(life, shard, event);
         }
@@ -146,7 +188,9 @@ impl World {
 
     /// The next letter is opened.
     pub(crate) fn open_coordinator_mail(&mut self, life: u32) {
-        let Some(process) = self.process.as_mut().filter(|process| process.life == life) else { return };
+        let Some(process) = self.process.as_mut().filter(|process| process.life == life) else {
+            return;
+        };
         if let Some(event) = process.coordinator_mail.pop_front() {
             self.tell_coordinator(life, event);
         }
@@ -158,7 +202,10 @@ impl World {
             meta: self.store.meta.bound,
             writer: self.writer_document().map(|(document, ..)| document.bound),
             agent: self.store.meta.floors.get(&agent).map(|floor| floor.bound),
-            lease_until: self.process.as_ref().map_or(Tick(0), |process| process.lease_until),
+            lease_until: self
+                .process
+                .as_ref()
+                .map_or(Tick(0), |process| process.lease_until),
         }
     }
 

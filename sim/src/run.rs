@@ -93,7 +93,11 @@ pub fn run(options: &Options, conduct: Conduct) -> Report {
         trace_hash: world.trace.hash(),
         counts: world.oracles.counts(),
         verdicts: std::mem::take(&mut world.verdicts),
-        faults: world.faults.fired().filter(|(_, count)| *count > 0).collect(),
+        faults: world
+            .faults
+            .fired()
+            .filter(|(_, count)| *count > 0)
+            .collect(),
         manager_lives: world.lives,
         trace: world.trace.into_text(),
         ending,
@@ -144,15 +148,27 @@ fn judge_rest(world: &mut World) -> Ending {
     let mut wanted = BTreeMap::new();
     for node in &world.agents {
         for lane in &node.lanes {
-            wanted.extend(lane.outbox.wanted.iter().map(|(key, content)| (*key, *content)));
+            wanted.extend(
+                lane.outbox
+                    .wanted
+                    .iter()
+                    .map(|(key, content)| (*key, *content)),
+            );
         }
     }
     world.oracles.converged(&wanted);
     let config = &world.options.config;
     for (number, index) in (0_u16..).zip(config.catalogue.indices()) {
-        let Some(stored) = world.indexer.model.get_index(&index.name) else { continue };
-        let documents = stored.documents().map(|(id, document)| (&**id, document.version, &document.source()[..]));
-        if let Err(reason) = world.oracles.mirrors(IndexId(number), &config.cluster, documents) {
+        let Some(stored) = world.indexer.model.get_index(&index.name) else {
+            continue;
+        };
+        let documents = stored
+            .documents()
+            .map(|(id, document)| (&**id, document.version, &document.source()[..]));
+        if let Err(reason) = world
+            .oracles
+            .mirrors(IndexId(number), &config.cluster, documents)
+        {
             return Ending::SimulatorFault(reason);
         }
     }
@@ -164,11 +180,35 @@ fn judge_rest(world: &mut World) -> Ending {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Counts { sessions, ok, partial, failed, applied, late, acknowledged } = self.counts;
-        writeln!(f, "steps       {}, events of machines {}", self.steps, self.events)?;
-        writeln!(f, "simulated   {} s, at rest {} s after healing", self.simulated_ms / 1_000, self.converged_ms / 1_000)?;
-        writeln!(f, "sessions    {sessions}: {ok} ok, {partial} in part, {failed} failed; the manager lived {} times", self.manager_lives)?;
-        writeln!(f, "operations  {applied} applied, {late} of them unheard or late; {acknowledged} acknowledged and looked up")?;
+        let Counts {
+            sessions,
+            ok,
+            partial,
+            failed,
+            applied,
+            late,
+            acknowledged,
+        } = self.counts;
+        writeln!(
+            f,
+            "steps       {}, events of machines {}",
+            self.steps, self.events
+        )?;
+        writeln!(
+            f,
+            "simulated   {} s, at rest {} s after healing",
+            self.simulated_ms / 1_000,
+            self.converged_ms / 1_000
+        )?;
+        writeln!(
+            f,
+            "sessions    {sessions}: {ok} ok, {partial} in part, {failed} failed; the manager lived {} times",
+            self.manager_lives
+        )?;
+        writeln!(
+            f,
+            "operations  {applied} applied, {late} of them unheard or late; {acknowledged} acknowledged and looked up"
+        )?;
         for ((status, reason), count) in &self.verdicts {
             writeln!(f, "verdict     {count:>6}  {status}/{reason}")?;
         }

@@ -56,7 +56,12 @@ pub(crate) struct Schedule<T> {
 impl<T> Schedule<T> {
     /// Nothing is planned; time begins at `start`.
     pub(crate) fn new(seed: u64, start: Tick) -> Self {
-        Self { heap: BinaryHeap::new(), ties: Stream::new(seed, "ties"), now: start, pushed: 0 }
+        Self {
+            heap: BinaryHeap::new(),
+            ties: Stream::new(seed, "ties"),
+            now: start,
+            pushed: 0,
+        }
     }
 
     /// The present.
@@ -68,7 +73,12 @@ impl<T> Schedule<T> {
     pub(crate) fn at(&mut self, at: Tick, what: T) {
         let tie = self.ties.bits();
         self.pushed += 1;
-        self.heap.push(Entry { at: at.max(self.now), tie, number: self.pushed, what });
+        self.heap.push(Entry {
+            at: at.max(self.now),
+            tie,
+            number: self.pushed,
+            what,
+        });
     }
 
     /// Plans something after a while.
@@ -78,7 +88,10 @@ impl<T> Schedule<T> {
 
     /// Nothing happens until then: the clock moves on.
     pub(crate) fn wait_until(&mut self, at: Tick) {
-        debug_assert!(self.next().is_none_or(|next| next >= at), "something happens before");
+        debug_assert!(
+            self.next().is_none_or(|next| next >= at),
+            "something happens before"
+        );
         self.now = self.now.max(at);
     }
 

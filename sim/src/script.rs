@@ -79,19 +79,36 @@ impl World {
 
     fn module_of(&self, index: u16) -> usize {
         let indices = self.options.config.catalogue.indices();
-        indices.get(usize::from(index)).map_or(0, |index| usize::from(index.module.0))
+        indices
+            .get(usize::from(index))
+            .map_or(0, |index| usize::from(index.module.0))
     }
 
     /// Does a step of a script.
     pub(crate) fn act(&mut self, action: Action) {
         match action {
-            Action::Put { agent, index, document, content } => {
+            Action::Put {
+                agent,
+                index,
+                document,
+                content,
+            } => {
                 let module = self.module_of(index);
-                self.agents[agent].lanes[module].outbox.put(IndexId(index), document, Content(content));
+                self.agents[agent].lanes[module].outbox.put(
+                    IndexId(index),
+                    document,
+                    Content(content),
+                );
             }
-            Action::Remove { agent, index, document } => {
+            Action::Remove {
+                agent,
+                index,
+                document,
+            } => {
                 let module = self.module_of(index);
-                self.agents[agent].lanes[module].outbox.remove(IndexId(index), document);
+                self.agents[agent].lanes[module]
+                    .outbox
+                    .remove(IndexId(index), document);
             }
             Action::Delta { agent, module } => self.begin_sync(agent, module, Wish::Delta),
             Action::Full { agent, index } => {
@@ -108,13 +125,21 @@ impl World {
                 let now_ms = self.unix_ms();
                 self.indexer.model.lose_tombstones(now_ms);
             }
-            Action::ForeignWrite { agent, index, document, content, ahead_ms } => {
+            Action::ForeignWrite {
+                agent,
+                index,
+                document,
+                content,
+                ahead_ms,
+            } => {
                 let key = DocKey::new(self.agents[agent].id, IndexId(index), document);
                 self.foreign_write(key, Content(content), ahead_ms);
             }
             Action::LoseBounds => {
                 self.store.meta.bound = None;
-                self.indexer.model.delete_index(crate::indexer_node::WRITER_INDEX);
+                self.indexer
+                    .model
+                    .delete_index(crate::indexer_node::WRITER_INDEX);
             }
         }
     }

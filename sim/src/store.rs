@@ -24,7 +24,10 @@ pub struct Scanned {
 impl Scanned {
     /// A frame and its scan.
     pub(crate) fn new(packet: Packet, table: FrameTable) -> Self {
-        Self { packet, table: Rc::new(table) }
+        Self {
+            packet,
+            table: Rc::new(table),
+        }
     }
 
     /// The frame.
@@ -93,8 +96,11 @@ impl Store {
 
     /// Forgets the frames of a session.
     pub(crate) fn discard(&mut self, session: SessionId) {
-        while let Some(found) =
-            self.frames.range((session, 0)..=(session, u32::MAX)).next().map(|(place, _)| *place)
+        while let Some(found) = self
+            .frames
+            .range((session, 0)..=(session, u32::MAX))
+            .next()
+            .map(|(place, _)| *place)
         {
             self.frames.remove(&found);
         }
@@ -112,7 +118,10 @@ impl Store {
 
     /// The store as the document functions read it; `broken` reads fail.
     pub(crate) fn reader(&self, broken: bool) -> Reader<'_> {
-        Reader { store: self, broken }
+        Reader {
+            store: self,
+            broken,
+        }
     }
 }
 

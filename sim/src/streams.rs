@@ -89,12 +89,21 @@ mod tests {
 
     #[test]
     fn streams_repeat_and_differ_by_label_and_number() {
-        let first: Vec<u64> = { let mut s = Stream::new(1, "a"); (0..4).map(|_| s.bits()).collect() };
-        let again: Vec<u64> = { let mut s = Stream::new(1, "a"); (0..4).map(|_| s.bits()).collect() };
+        let first: Vec<u64> = {
+            let mut s = Stream::new(1, "a");
+            (0..4).map(|_| s.bits()).collect()
+        };
+        let again: Vec<u64> = {
+            let mut s = Stream::new(1, "a");
+            (0..4).map(|_| s.bits()).collect()
+        };
         assert_eq!(first, again);
         assert_ne!(first[0], Stream::new(1, "b").bits());
         assert_ne!(first[0], Stream::new(2, "a").bits());
-        assert_ne!(Stream::numbered(1, "a", 0).bits(), Stream::numbered(1, "a", 1).bits());
+        assert_ne!(
+            Stream::numbered(1, "a", 0).bits(),
+            Stream::numbered(1, "a", 1).bits()
+        );
     }
 
     #[test]

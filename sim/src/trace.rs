@@ -14,7 +14,9 @@ pub struct Fold {
 
 impl Default for Fold {
     fn default() -> Self {
-        Self { state: 0x243f_6a88_85a3_08d3 }
+        Self {
+            state: 0x243f_6a88_85a3_08d3,
+        }
     }
 }
 
@@ -126,7 +128,12 @@ pub(crate) struct Trace {
 impl Trace {
     /// A trace that keeps its text if wanted.
     pub(crate) fn new(text: bool) -> Self {
-        Self { fold: Fold::default(), steps: 0, events: 0, text: text.then(String::new) }
+        Self {
+            fold: Fold::default(),
+            steps: 0,
+            events: 0,
+            text: text.then(String::new),
+        }
     }
 
     /// A step of the world begins; steps number what a failure points at.

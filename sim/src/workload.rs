@@ -30,8 +30,11 @@ impl World {
         }
         for agent in 0..self.agents.len() {
             for module in 0..self.agents[agent].lanes.len() {
-                let after_ms = self.agents[agent].work.between(1, self.options.change_every_ms);
-                self.schedule.after(after_ms, Occurrence::Churn { agent, module });
+                let after_ms = self.agents[agent]
+                    .work
+                    .between(1, self.options.change_every_ms);
+                self.schedule
+                    .after(after_ms, Occurrence::Churn { agent, module });
             }
         }
     }
@@ -58,8 +61,16 @@ impl World {
         }
         let after_ms = node.work.between(1, 2 * self.options.change_every_ms);
         let life = node.life;
-        self.schedule.after(after_ms, Occurrence::Churn { agent, module });
-        self.schedule.after(0, Occurrence::SyncDue { agent, life, module });
+        self.schedule
+            .after(after_ms, Occurrence::Churn { agent, module });
+        self.schedule.after(
+            0,
+            Occurrence::SyncDue {
+                agent,
+                life,
+                module,
+            },
+        );
     }
 
     /// A module synchronises if there is something to say.
@@ -79,10 +90,16 @@ impl World {
         let outbox = &node.lanes[module].outbox;
         let full = !self.healed && node.work.chance(self.options.fulls_per_mille * 1_000);
         let wish = if full {
-            let indices = self.options.config.catalogue.modules()[module].indices.clone();
+            let indices = self.options.config.catalogue.modules()[module]
+                .indices
+                .clone();
             let first = usize::try_from(node.work.below(indices.len() as u64)).unwrap_or(0);
             let all = node.work.chance(500_000);
-            Wish::Full(if all { indices } else { vec![outbox.index(first)] })
+            Wish::Full(if all {
+                indices
+            } else {
+                vec![outbox.index(first)]
+            })
         } else {
             Wish::Delta
         };
@@ -91,7 +108,10 @@ impl World {
 
     /// A module begins a job.
     pub(crate) fn begin_sync(&mut self, agent: usize, module: usize, wish: Wish) {
-        let bad = self.faults.strikes(Fault::BadItem).then(|| self.faults.stream(Fault::BadItem).bits());
+        let bad = self
+            .faults
+            .strikes(Fault::BadItem)
+            .then(|| self.faults.stream(Fault::BadItem).bits());
         let node = &mut self.agents[agent];
         let life = node.life;
         if let Some(job) = node.lanes[module].outbox.job(wish, &mut node.work, bad) {
@@ -132,7 +152,8 @@ impl World {
             Fault::IndexerUnreachable => self.indexer.reachable = false,
             Fault::IndexBlocked => {
                 let indices = self.options.config.catalogue.indices();
-                let place = usize::try_from(self.faults.stream(fault).below(indices.len() as u64)).unwrap_or(0);
+                let place = usize::try_from(self.faults.stream(fault).below(indices.len() as u64))
+                    .unwrap_or(0);
                 let name = indices[place].name.clone();
                 self.indexer.set_blocked(Some(&name), true);
             }
@@ -141,7 +162,8 @@ impl World {
         }
         self.schedule.after(lasts_ms, Occurrence::FaultEnds(fault));
         if let Some(after_ms) = self.faults.next_ms(fault) {
-            self.schedule.after(lasts_ms + after_ms, Occurrence::FaultDue(fault));
+            self.schedule
+                .after(lasts_ms + after_ms, Occurrence::FaultDue(fault));
         }
     }
 

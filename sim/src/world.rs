@@ -21,7 +21,7 @@ use crate::schedule::Schedule;
 use crate::script::Action;
 use crate::store::{Scanned, Store};
 use crate::streams::Stream;
-use crate::trace::{Node, Trace};
+use crate::trace::Trace;
 
 /// The true time at tick 0, in milliseconds since the Unix epoch.
 pub(crate) const EPOCH_MS: u64 = 1_790_000_000_000;
@@ -30,9 +30,16 @@ pub(crate) const EPOCH_MS: u64 = 1_790_000_000_000;
 #[derive(Debug)]
 pub(crate) enum Occurrence {
     /// A frame in its connection's queue arrives.
-    Frame { connection: ConnectionId, way: Way },
+    Frame {
+        connection: ConnectionId,
+        way: Way,
+    },
     /// A frame that travels alone arrives.
-    StrayFrame { connection: ConnectionId, way: Way, packet: Packet },
+    StrayFrame {
+        connection: ConnectionId,
+        way: Way,
+        packet: Packet,
+    },
     /// The manager reads what it left unread.
     ReadOn(ConnectionId),
     /// The manager learns that a connection has ended.
@@ -40,16 +47,47 @@ pub(crate) enum Occurrence {
     /// The agent learns that a connection has ended.
     BrokenAtAgent(ConnectionId),
 
-    ShardTick { life: u32, shard: u16 },
-    ShardTold { life: u32, shard: u16, event: Box<manager::Event<Scanned>> },
-    ShardMail { life: u32, shard: u16 },
-    CoordinatorTick { life: u32 },
-    CoordinatorTold { life: u32, event: Box<coordinator::Event> },
-    CoordinatorMail { life: u32 },
-    WallClock { life: u32 },
-    Flush { life: u32, shard: u16 },
-    TaskDone { life: u32, shard: u16, task: Task },
-    MetaSynced { life: u32, request: RequestId, what: coordinator::Record, durable: bool },
+    ShardTick {
+        life: u32,
+        shard: u16,
+    },
+    ShardTold {
+        life: u32,
+        shard: u16,
+        event: Box<manager::Event<Scanned>>,
+    },
+    ShardMail {
+        life: u32,
+        shard: u16,
+    },
+    CoordinatorTick {
+        life: u32,
+    },
+    CoordinatorTold {
+        life: u32,
+        event: Box<coordinator::Event>,
+    },
+    CoordinatorMail {
+        life: u32,
+    },
+    WallClock {
+        life: u32,
+    },
+    Flush {
+        life: u32,
+        shard: u16,
+    },
+    TaskDone {
+        life: u32,
+        shard: u16,
+        task: Task,
+    },
+    MetaSynced {
+        life: u32,
+        request: RequestId,
+        what: coordinator::Record,
+        durable: bool,
+    },
     StartManager,
 
     /// A bulk request reaches the Indexer.
@@ -59,18 +97,41 @@ pub(crate) enum Occurrence {
     /// Its deadline, or the end of its connection, reaches the manager.
     RequestGivenUp(u64),
     /// A request of the coordinator reaches the Indexer.
-    Control { life: u32, sent: Tick, command: Box<coordinator::Command> },
+    Control {
+        life: u32,
+        sent: Tick,
+        command: Box<coordinator::Command>,
+    },
     /// The Indexer's periodic refresh.
     PeriodicRefresh,
 
-    AgentTick { agent: usize, life: u32, module: usize },
-    AgentTold { agent: usize, life: u32, module: usize, event: Box<inventory_sync_core::agent::Event<Packet>> },
-    ConnectDone { agent: usize, life: u32 },
+    AgentTick {
+        agent: usize,
+        life: u32,
+        module: usize,
+    },
+    AgentTold {
+        agent: usize,
+        life: u32,
+        module: usize,
+        event: Box<inventory_sync_core::agent::Event<Packet>>,
+    },
+    ConnectDone {
+        agent: usize,
+        life: u32,
+    },
     StartAgent(usize),
     /// A module looks whether there is something to synchronise.
-    SyncDue { agent: usize, life: u32, module: usize },
+    SyncDue {
+        agent: usize,
+        life: u32,
+        module: usize,
+    },
     /// A module's content changes.
-    Churn { agent: usize, module: usize },
+    Churn {
+        agent: usize,
+        module: usize,
+    },
 
     /// A recurring fault happens.
     FaultDue(Fault),
@@ -149,7 +210,9 @@ impl World {
             world.agents.push(node);
         }
         world.schedule.after(0, Occurrence::StartManager);
-        world.schedule.after(world.options.refresh_every_ms, Occurrence::PeriodicRefresh);
+        world
+            .schedule
+            .after(world.options.refresh_every_ms, Occurrence::PeriodicRefresh);
         world
     }
 
@@ -165,7 +228,9 @@ impl World {
 
     /// One step: takes what happens next.
     pub(crate) fn step(&mut self) -> bool {
-        let Some(occurrence) = self.schedule.take() else { return false };
+        let Some(occurrence) = self.schedule.take() else {
+            return false;
+        };
         self.trace.step();
         self.oracles.set_now(self.schedule.now());
         self.happen(occurrence);
@@ -179,7 +244,11 @@ impl World {
                     self.frame_arrives(connection, way, packet);
                 }
             }
-            Occurrence::StrayFrame { connection, way, packet } => self.frame_arrives(connection, way, packet),
+            Occurrence::StrayFrame {
+                connection,
+                way,
+                packet,
+            } => self.frame_arrives(connection, way, packet),
             Occurrence::ReadOn(connection) => self.read_on(connection),
             Occurrence::BrokenAtManager(connection) => self.broken_at_manager(connection),
             Occurrence::BrokenAtAgent(connection) => self.broken_at_agent(connection),
@@ -192,142 +261,53 @@ impl World {
             Occurrence::WallClock { life } => self.wall_clock(life),
             Occurrence::Flush { life, shard } => self.flush(life, shard),
             Occurrence::TaskDone { life, shard, task } => self.task_done(life, shard, task),
-            Occurrence::MetaSynced { life, request, what, durable } => {
+            Occurrence::MetaSynced {
+                life,
+                request,
+                what,
+                durable,
+            } => {
                 self.meta_synced(life, request, what, durable);
             }
             Occurrence::StartManager => self.start_process(),
             Occurrence::RequestArrives(key) => self.request_arrives(key),
             Occurrence::RequestAnswered(key, outcome) => self.tell_outcome(key, *outcome),
             Occurrence::RequestGivenUp(key) => self.request_given_up(key),
-            Occurrence::Control { life, sent, command } => self.control(life, sent, *command),
+            Occurrence::Control {
+                life,
+                sent,
+                command,
+            } => self.control(life, sent, *command),
             Occurrence::PeriodicRefresh => {
                 if !self.indexer.refresh_paused {
                     let now_ms = self.unix_ms();
                     self.indexer.model.refresh_all(now_ms);
                 }
-                self.schedule.after(self.options.refresh_every_ms, Occurrence::PeriodicRefresh);
+                self.schedule
+                    .after(self.options.refresh_every_ms, Occurrence::PeriodicRefresh);
             }
-            Occurrence::AgentTick { agent, life, module } => self.tick_agent(agent, life, module),
-            Occurrence::AgentTold { agent, life, module, event } => self.tell_agent(agent, life, module, *event),
+            Occurrence::AgentTick {
+                agent,
+                life,
+                module,
+            } => self.tick_agent(agent, life, module),
+            Occurrence::AgentTold {
+                agent,
+                life,
+                module,
+                event,
+            } => self.tell_agent(agent, life, module, *event),
             Occurrence::ConnectDone { agent, life } => self.connect_done(agent, life),
             Occurrence::StartAgent(agent) => self.start_agent(agent),
-            Occurrence::SyncDue { agent, life, module } => self.sync_due(agent, life, module),
+            Occurrence::SyncDue {
+                agent,
+                life,
+                module,
+            } => self.sync_due(agent, life, module),
             Occurrence::Churn { agent, module } => self.churn(agent, module),
             Occurrence::FaultDue(fault) => self.fault_due(fault),
             Occurrence::FaultEnds(fault) => self.fault_ends(fault),
             Occurrence::Scripted(action) => self.act(action),
-        }
-    }
-
-    fn frame_arrives(&mut self, connection: ConnectionId, way: Way, packet: Packet) {
-        match way {
-            Way::Up => self.frame_at_manager(connection, packet),
-            Way::Down => self.frame_at_agent(connection, &packet),
-        }
-    }
-
-    fn read_on(&mut self, connection: ConnectionId) {
-        let Some(found) = self.network.get_mut(connection).filter(|found| !found.paused) else { return };
-        if let Some(packet) = found.unread.pop_front() {
-            self.frame_at_manager(connection, packet);
-            self.schedule.after(0, Occurrence::ReadOn(connection));
-        }
-    }
-
-    /// A connection breaks: at once at one end, or at neither, and a while later at the other.
-    pub(crate) fn break_connection(&mut self, connection: ConnectionId, from_outside: bool) {
-        let (first_ms, second_ms) = (self.network.latency_ms(), 5 * self.network.latency_ms());
-        if from_outside {
-            self.schedule.after(first_ms, Occurrence::BrokenAtManager(connection));
-            self.schedule.after(second_ms, Occurrence::BrokenAtAgent(connection));
-        } else {
-            self.schedule.after(0, Occurrence::BrokenAtManager(connection));
-            self.schedule.after(second_ms, Occurrence::BrokenAtAgent(connection));
-        }
-    }
-
-    fn broken_at_manager(&mut self, connection: ConnectionId) {
-        let Some(found) = self.network.get_mut(connection) else { return };
-        let was_open = std::mem::replace(&mut found.at_manager, false);
-        found.unread.clear();
-        let agent = found.agent;
-        self.network.bury(connection);
-        if let (true, Some(life)) = (was_open, self.process.as_ref().map(|process| process.life)) {
-            let shard = self.shard_of(agent);
-            self.tell_shard(life, shard, manager::Event::Closed { connection });
-        }
-    }
-
-    fn broken_at_agent(&mut self, connection: ConnectionId) {
-        let Some(found) = self.network.get_mut(connection) else { return };
-        found.at_agent = false;
-        let owner = found.agent;
-        self.network.bury(connection);
-        let Some(agent) = self.agents.iter().position(|node| node.id == owner) else { return };
-        if self.agents[agent].connection == Some(connection) {
-            self.agents[agent].connection = None;
-            let life = self.agents[agent].life;
-            for module in 0..self.agents[agent].lanes.len() {
-                let event = inventory_sync_core::agent::Event::Disconnected { connection };
-                self.tell_agent(agent, life, module, event);
-            }
-        }
-    }
-
-    /// What the world still waits for; nothing when it is at rest.
-    pub(crate) fn pending(&self) -> Option<String> {
-        let Some(process) = &self.process else { return Some("the manager is down".to_owned()) };
-        for node in &self.agents {
-            if !node.alive {
-                return Some(format!("agent {} is down", node.id));
-            }
-            for (module, lane) in node.lanes.iter().enumerate() {
-                if !lane.outbox.is_clear() {
-                    let machine = lane.machine.pending().map(|pending| format!("{pending}"));
-                    let owed = lane.outbox.pending.len();
-                    return Some(format!(
-                        "agent {} module {module} owes {owed} documents: {}",
-                        node.id,
-                        machine.unwrap_or_else(|| "no job".to_owned())
-                    ));
-                }
-            }
-        }
-        if self.indexer.is_busy() {
-            return Some("a request is on its way to the Indexer".to_owned());
-        }
-        for (number, shard) in process.shards.iter().enumerate() {
-            if let Some(reason) = shard.machine.pending() {
-                return Some(format!("shard {number}: {reason}"));
-            }
-        }
-        process.coordinator.pending().map(|reason| format!("coordinator: {reason}"))
-    }
-
-    /// Everything is repaired, nothing goes wrong any more, agents change nothing.
-    pub(crate) fn heal(&mut self) {
-        self.trace.note(self.schedule.now(), Node::World, '*', &"healed");
-        self.faults.set_frozen(true);
-        self.working = false;
-        self.healed = true;
-        self.indexer.reachable = true;
-        self.indexer.refresh_paused = false;
-        self.indexer.scripted.clear();
-        self.indexer.set_red(false);
-        self.indexer.set_blocked(None, false);
-        let resumed: Vec<_> = (0_u16..).zip(self.options.config.catalogue.indices()).map(|(index, _)| index).collect();
-        if let Some(life) = self.process.as_ref().map(|process| process.life) {
-            for index in resumed {
-                let index = inventory_sync_core::id::IndexId(index);
-                self.tell_coordinator(life, coordinator::Event::ResumeIndex { index });
-            }
-        }
-        for agent in 0..self.agents.len() {
-            let life = self.agents[agent].life;
-            for module in 0..self.agents[agent].lanes.len() {
-                self.agents[agent].lanes[module].outbox.heal();
-                self.schedule.after(0, Occurrence::SyncDue { agent, life, module });
-            }
         }
     }
 }

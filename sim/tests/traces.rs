@@ -21,15 +21,27 @@ fn scripted() -> Options {
 const X: u32 = 1;
 
 fn put(content: u64) -> Action {
-    Action::Put { agent: 0, index: 0, document: X, content }
+    Action::Put {
+        agent: 0,
+        index: 0,
+        document: X,
+        content,
+    }
 }
 
 fn remove() -> Action {
-    Action::Remove { agent: 0, index: 0, document: X }
+    Action::Remove {
+        agent: 0,
+        index: 0,
+        document: X,
+    }
 }
 
 fn delta() -> Action {
-    Action::Delta { agent: 0, module: 0 }
+    Action::Delta {
+        agent: 0,
+        module: 0,
+    }
 }
 
 fn full() -> Action {
@@ -43,20 +55,42 @@ fn fates(fates: &[Fate]) -> Action {
 /// With all rules the script ends well; without this one the simulator finds a violation.
 fn check(name: &str, rule: Rule, script: &[(u64, Action)]) {
     let options = scripted();
-    let conduct = Conduct { script: script.to_vec(), keep_text: true, ..Conduct::default() };
+    let conduct = Conduct {
+        script: script.to_vec(),
+        keep_text: true,
+        ..Conduct::default()
+    };
     let sound = run(&options, conduct);
-    assert_eq!(sound.ending, Ending::Sound, "{name}: {}", sound.trace.unwrap_or_default());
-    assert!(sound.counts.ok > 0, "{name}: nothing was acknowledged, so nothing was proved");
+    assert_eq!(
+        sound.ending,
+        Ending::Sound,
+        "{name}: {}",
+        sound.trace.unwrap_or_default()
+    );
+    assert!(
+        sound.counts.ok > 0,
+        "{name}: nothing was acknowledged, so nothing was proved"
+    );
     broken(name, &options, rule, script);
 }
 
 #[cfg(inventory_bug_bank)]
 fn broken(name: &str, options: &Options, rule: Rule, script: &[(u64, Action)]) {
     let rules = inventory_sync_core::manager::Rules::without(rule);
-    let report = run(options, Conduct { script: script.to_vec(), keep_text: true, rules });
+    let report = run(
+        options,
+        Conduct {
+            script: script.to_vec(),
+            keep_text: true,
+            rules,
+        },
+    );
     match report.ending {
         Ending::Unsafe(violation) => println!("{name} without {rule:?}:\n{violation}"),
-        other => panic!("{name} without {rule:?} ends {other:?}:\n{}", report.trace.unwrap_or_default()),
+        other => panic!(
+            "{name} without {rule:?} ends {other:?}:\n{}",
+            report.trace.unwrap_or_default()
+        ),
     }
 }
 
@@ -172,7 +206,16 @@ fn f9_a_conflict_is_taken_as_stored() {
     let script = [
         (5_000, put(1)),
         (5_020, delta()),
-        (7_000, Action::ForeignWrite { agent: 0, index: 0, document: X, content: 9, ahead_ms: 5_000 }),
+        (
+            7_000,
+            Action::ForeignWrite {
+                agent: 0,
+                index: 0,
+                document: X,
+                content: 9,
+                ahead_ms: 5_000,
+            },
+        ),
         (8_000, put(2)),
         (8_010, delta()),
     ];
@@ -192,8 +235,20 @@ fn f6c_the_bound_is_lost_altogether() {
         (7_000, put(2)),
         (9_000, delta()),
     ];
-    let report = run(&scripted(), Conduct { script: script.to_vec(), keep_text: true, ..Conduct::default() });
-    assert_eq!(report.ending, Ending::Sound, "{}", report.trace.unwrap_or_default());
+    let report = run(
+        &scripted(),
+        Conduct {
+            script: script.to_vec(),
+            keep_text: true,
+            ..Conduct::default()
+        },
+    );
+    assert_eq!(
+        report.ending,
+        Ending::Sound,
+        "{}",
+        report.trace.unwrap_or_default()
+    );
     assert!(report.counts.ok > 0);
 }
 
@@ -205,11 +260,16 @@ mod swarm {
 
     fn found_within(rule: Rule, seeds: u64) {
         for seed in 1..=seeds {
-            let conduct = Conduct { rules: Rules::without(rule), ..Conduct::default() };
+            let conduct = Conduct {
+                rules: Rules::without(rule),
+                ..Conduct::default()
+            };
             // A machine's own assertion finds it just as well.
             let ending = std::panic::catch_unwind(|| run(&Options::drawn(seed), conduct).ending);
             match ending {
-                Ok(Ending::Unsafe(violation)) => return println!("{rule:?}: seed {seed}\n{violation}"),
+                Ok(Ending::Unsafe(violation)) => {
+                    return println!("{rule:?}: seed {seed}\n{violation}");
+                }
                 Err(_) => return println!("{rule:?}: seed {seed}, an assertion"),
                 Ok(_) => {}
             }

@@ -162,25 +162,23 @@ impl TestAgent {
     }
 
     async fn next_event(&mut self) -> Event<Vec<u8>> {
-        loop {
-            let deadline = self.machine.next_deadline().map(|(at, _)| at);
-            let deadline = deadline.map(|at| self.began + Duration::from_millis(at.0));
-            let news = tokio::select! {
-                news = self.inbox.recv() => news.expect("we hold a sender ourselves"),
-                () = sleep_until(deadline) => return Event::Tick,
-            };
-            match news {
-                News::Connected(connection, writer) => {
-                    self.connection = Some((connection, writer));
-                    return Event::Connected { connection };
-                }
-                News::ConnectFailed => return Event::ConnectFailed,
-                News::Closed(connection) => return Event::Disconnected { connection },
-                News::Received(connection, message) => {
-                    let message = decode(&message).expect("a manager sends messages");
-                    let answer = Answer::from_message(message).expect("a manager's message");
-                    return Event::Received { connection, answer };
-                }
+        let deadline = self.machine.next_deadline().map(|(at, _)| at);
+        let deadline = deadline.map(|at| self.began + Duration::from_millis(at.0));
+        let news = tokio::select! {
+            news = self.inbox.recv() => news.expect("we hold a sender ourselves"),
+            () = sleep_until(deadline) => return Event::Tick,
+        };
+        match news {
+            News::Connected(connection, writer) => {
+                self.connection = Some((connection, writer));
+                Event::Connected { connection }
+            }
+            News::ConnectFailed => Event::ConnectFailed,
+            News::Closed(connection) => Event::Disconnected { connection },
+            News::Received(connection, message) => {
+                let message = decode(&message).expect("a manager sends messages");
+                let answer = Answer::from_message(message).expect("a manager's message");
+                Event::Received { connection, answer }
             }
         }
     }

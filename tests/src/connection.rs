@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use inventory_sync_core::agent::Answer;
 use inventory_sync_core::wire::framing::{Framing, Splitter, write_tls, write_unix};
-use inventory_sync_core::wire::{EndAck, ReqRet, StartAck, decode};
+use inventory_sync_core::wire::{EndAck, ReqRet, Start, StartAck, Status, decode, encode_start};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
-use crate::wait::{LONG, within};
+use crate::wait::{LONG, until, within};
 
 /// More than any answer has.
 const ANSWER_MAX_BYTES: usize = 16 << 20;
@@ -212,6 +212,24 @@ impl Connection {
             Answer::StartAck(ack) => *ack,
             other => panic!("a StartAck was due, this came: {other:?}"),
         }
+    }
+
+    /// Opens a session. An Indexer that is slow makes a daemon that is Offline for a moment: then again.
+    ///
+    /// # Panics
+    /// When it is refused for another reason.
+    pub async fn open_session(&mut self, start: &Start) -> u64 {
+        let message = encode_start(start);
+        until("a session is opened", LONG, async || {
+            self.send(&message).await;
+            let ack = self.start_ack().await;
+            assert!(
+                matches!(ack.status, Status::Ok | Status::Offline),
+                "{ack:?} to {start:?}"
+            );
+            (ack.status == Status::Ok).then_some(ack.session)
+        })
+        .await
     }
 
     /// The next answer, which is to an End or to no session.

@@ -4,7 +4,7 @@
 //!  tests/tidy.rs        source text ──▶ rules that no compiler knows
 //!  tests/e2e/           agent ══TLS══▶ inventory-sync serve ══HTTPS══▶ stand-in, or a real OpenSearch
 //!                         │                  │                            │
-//!  src/                 agent, connection  daemon, programs, certs      indexer, document
+//!  src/                 agent, connection  daemon, programs, certs      indexer, document, proxy
 //!                         └──────────────── world ────────────────────────┘
 //! ```
 //!
@@ -26,6 +26,7 @@ pub mod daemon;
 pub mod document;
 pub mod indexer;
 pub mod programs;
+pub mod proxy;
 pub mod wait;
 mod world;
 

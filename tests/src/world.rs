@@ -22,6 +22,8 @@ const STAND_IN_TIMES: &[(&str, u64)] = &[
     ("indexer.late_write_bound_ms", 2_500),
     ("indexer.delivery_deadline_ms", 20_000),
     ("indexer.paused_index_deadline_ms", 3_000),
+    ("writer.lease_ms", 4_000),
+    ("writer.renew_ms", 500),
 ];
 
 /// Of one whose Indexer is a real one on a small machine.
@@ -32,6 +34,8 @@ const REAL_TIMES: &[(&str, u64)] = &[
     ("indexer.late_write_bound_ms", 5_000),
     ("indexer.delivery_deadline_ms", 30_000),
     ("indexer.paused_index_deadline_ms", 10_000),
+    ("writer.lease_ms", 15_000),
+    ("writer.renew_ms", 1_000),
 ];
 
 /// Of commands, which are in no hurry.
@@ -51,8 +55,6 @@ const TIMES: &[(&str, u64)] = &[
     ("session.idle_timeout_ms", 10_000),
     ("session.session_max_ms", 120_000),
     ("session.retry_after_ms", 20),
-    ("writer.lease_ms", 4_000),
-    ("writer.renew_ms", 500),
 ];
 
 /// A cluster name, certificates, a folder and an Indexer.

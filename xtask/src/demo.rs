@@ -105,10 +105,9 @@ pub fn demo(options: &Options) -> Result<(), Failure> {
         .arg("--agent-bin")
         .arg(program("inventory-agent"))
         .arg("--indexer-bin")
-        .arg(program("inventory-indexer"));
-    if !asks {
-        command.arg("--yes");
-    }
+        .arg(program("inventory-indexer"))
+        // What it would ask was asked above.
+        .arg("--yes");
     // It takes our place: signals and the exit code are its own.
     let error = command.exec();
     Err(Failure::step(format!(
@@ -143,7 +142,10 @@ fn introduce() {
     eprintln!(
         "  reads     this machine's packages, processes, ports, users and the like; nothing leaves it"
     );
-    eprintln!("  writes    what it shows to {}, and nothing else but the build", demo_dir().display());
+    eprintln!(
+        "  writes    what it shows to {}, and nothing else but the build",
+        demo_dir().display()
+    );
     let above = run::root();
     if machine::free_mib(&above).is_some_and(|free| free < DISK_MIB) {
         eprintln!("\n  There is less than that free on this disk.");

@@ -111,7 +111,8 @@ pub struct Terminal {
 
 impl Default for Terminal {
     fn default() -> Self {
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
+            .with_style(ProgressStyle::default_spinner());
         bar.enable_steady_tick(SPINNER_TICK);
         Self { bar, documents: 0 }
     }

@@ -45,7 +45,7 @@ pub fn render_writer(document: &WriterDocument) -> Vec<u8> {
 /// The answer to its `GET`.
 ///
 /// An index that is gone is an unknown outcome, not an absent document: writing would create the index
-/// anew, with guessed mappings. The next start creates it properly.
+/// anew, with guessed mappings. The coordinator creates it explicitly before it reads again.
 #[must_use]
 pub fn writer_read(status: u16, body: &[u8]) -> WriterOutcome {
     if status != 404 && !(200..=299).contains(&status) {

@@ -358,9 +358,11 @@ impl<P> Manager<P> {
         self.advance(id, out);
     }
 
-    /// Waits before the next attempt of one session; others go on.
+    /// Waits before the next attempt of one session; others go on. Several parts of one request are one
+    /// attempt.
     pub(super) fn back_off(&mut self, id: SessionId) {
         let attempts = match self.delivery(id) {
+            Some((_, delivery)) if delivery.backing_off => return,
             Some((_, delivery)) => {
                 delivery.attempts = delivery.attempts.saturating_add(1);
                 delivery.backing_off = true;

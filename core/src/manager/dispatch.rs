@@ -187,8 +187,8 @@ impl<P> Manager<P> {
                 break;
             }
         }
-        // What is left goes on behind those whose turn it was not yet.
-        self.dispatch.ready_since = self.now;
+        // What is left goes on behind those whose turn it was not yet. It has waited for company.
+        let since = self.dispatch.ready_since;
         self.dispatch.ready_bytes = 0;
         let waiting = std::mem::take(&mut self.dispatch.ready);
         for id in waiting.into_iter().chain(rest) {
@@ -199,6 +199,7 @@ impl<P> Manager<P> {
                 self.enqueue(id);
             }
         }
+        self.dispatch.ready_since = since;
         sent
     }
 

@@ -142,13 +142,13 @@ impl<P> Manager<P> {
             }
             Refusal::Malformed => {
                 out.push(Command::Observe(Observation::Split { operations }));
-                self.bisect(flight, out);
+                self.bisect(flight);
             }
         }
     }
 
     /// Cuts a refused request in two: between its parts if it has several, else between operations.
-    fn bisect(&mut self, flight: Flight, out: &mut Out<P>) {
+    fn bisect(&mut self, flight: Flight) {
         let mut parts: Vec<Part> = flight.parts.into_iter().map(|sent| sent.part).collect();
         let second = if parts.len() > 1 {
             parts.split_off(parts.len() / 2)

@@ -17,6 +17,7 @@ use crate::admin::client::ask;
 use crate::admin::{Request, Response};
 use crate::check;
 use crate::config::{Config, Need, Settings, Sources};
+use crate::demo;
 use crate::indexer::Connector;
 use crate::logging;
 use crate::serve::{self, Ended};
@@ -69,6 +70,8 @@ enum Command {
     /// Make a development authority and certificates signed by it
     #[command(subcommand)]
     Certs(certs::CertsCommand),
+    /// Show everything on this machine: agent, daemon and a stand-in for the Indexer
+    Demo(demo::Options),
 }
 
 #[derive(Debug, Subcommand)]
@@ -109,8 +112,10 @@ fn finish(ending: Ending) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    // A reader that has seen enough (`| head`) is no error.
-    let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
+    if !text.is_empty() {
+        // A reader that has seen enough (`| head`) is no error.
+        let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
+    }
     if is_ok {
         ExitCode::SUCCESS
     } else {
@@ -158,6 +163,10 @@ impl Cli {
                 .execute()
                 .map_err(|error| error.to_string())
                 .map(|text| (text, true)),
+            // It speaks as it goes.
+            Some(Command::Demo(options)) => demo::run(&options)
+                .map_err(|error| error.to_string())
+                .map(|is_shown| (String::new(), is_shown)),
         }
     }
 }

@@ -30,15 +30,11 @@ mod tests;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use place::Place;
-
-/// How it ends when somebody interrupts it: as a shell would say it for SIGINT.
-const INTERRUPTED: u8 = 130;
 
 /// What is asked for.
 #[derive(Debug, Clone, clap::Args)]
@@ -77,39 +73,35 @@ impl DemoError {
     }
 }
 
-/// Runs the demonstration, or ends one.
-#[must_use]
-pub fn run(options: &Options) -> ExitCode {
-    let ended = if options.stop || options.clean {
-        end(options)
+/// Runs the demonstration, or ends one. `false` is a demonstration that was interrupted.
+///
+/// # Errors
+///
+/// What went wrong, in a sentence with the end of the log that knows more.
+pub fn run(options: &Options) -> Result<bool, DemoError> {
+    if options.stop || options.clean {
+        end(options).map(|()| true)
     } else {
         demonstrate(options)
-    };
-    match ended {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("\ninventory-sync demo: {error}");
-            ExitCode::FAILURE
-        }
     }
 }
 
-fn end(options: &Options) -> Result<ExitCode, DemoError> {
+fn end(options: &Options) -> Result<(), DemoError> {
     let Some(place) = Place::existing(&options.dir)? else {
-        println!("{} holds no demonstration", options.dir.display());
-        return Ok(ExitCode::SUCCESS);
+        show::say(&format!("{} holds no demonstration", options.dir.display()));
+        return Ok(());
     };
     for line in program::stop_all(&place)? {
-        println!("{line}");
+        show::say(&line);
     }
     if options.clean {
         place.remove()?;
-        println!("removed {}", options.dir.display());
+        show::say(&format!("removed {}", options.dir.display()));
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
-fn demonstrate(options: &Options) -> Result<ExitCode, DemoError> {
+fn demonstrate(options: &Options) -> Result<bool, DemoError> {
     let programs = act::Programs::find(options)?;
     if let Some(place) = Place::existing(&options.dir)? {
         let running = program::running(&place);
@@ -121,33 +113,32 @@ fn demonstrate(options: &Options) -> Result<ExitCode, DemoError> {
             )));
         }
     }
-    print!("{}", show::introduction(&options.dir));
+    show::say(&show::introduction(&options.dir));
     // Nobody is there to answer: a pipeline has said yes by starting it.
     if !options.yes && io::stdin().is_terminal() && !agreed()? {
-        println!("nothing was done");
-        return Ok(ExitCode::SUCCESS);
+        show::say("nothing was done");
+        return Ok(true);
     }
     let place = Place::create(&options.dir)?;
     let outcome = watched(&place, programs);
     if !options.keep && !matches!(outcome, Ok(Shown::Whole)) {
         // The first error is the one to tell.
         if let Ok(lines) = program::stop_all(&place) {
-            lines.iter().for_each(|line| eprintln!("{line}"));
+            lines.iter().for_each(|line| show::say(line));
         }
     }
     match outcome? {
-        Shown::Whole => Ok(ExitCode::SUCCESS),
+        Shown::Whole => Ok(true),
         Shown::Interrupted => {
             eprintln!("interrupted; the logs are in {}", place.logs().display());
-            Ok(ExitCode::from(INTERRUPTED))
+            Ok(false)
         }
     }
 }
 
 fn agreed() -> Result<bool, DemoError> {
-    print!("Go on? [Y/n] ");
     // Where the question cannot be shown, the answer still counts.
-    let _ = io::stdout().flush();
+    let _ = write!(io::stdout(), "Go on? [Y/n] ").and_then(|()| io::stdout().flush());
     let mut answer = String::new();
     io::stdin()
         .read_line(&mut answer)

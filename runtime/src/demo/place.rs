@@ -101,8 +101,7 @@ impl Place {
         if let Some(earlier) = Self::existing(dir)? {
             earlier.remove()?;
         }
-        let failed =
-            |error| DemoError::new(format!("{} cannot be made: {error}", dir.display()));
+        let failed = |error| DemoError::new(format!("{} cannot be made: {error}", dir.display()));
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -120,7 +119,11 @@ impl Place {
                 place.dir.display()
             )));
         }
-        place.write(MARKER, "made by `inventory-sync demo`; `--clean` removes it\n", 0o600)?;
+        place.write(
+            MARKER,
+            "made by `inventory-sync demo`; `--clean` removes it\n",
+            0o600,
+        )?;
         fs::create_dir(place.logs()).map_err(failed)?;
         Ok(place)
     }
@@ -323,9 +326,8 @@ pub(super) fn write_private(path: &Path, text: &str, mode: u32) -> std::io::Resu
 }
 
 fn absolute(dir: &Path) -> Result<PathBuf, DemoError> {
-    dir.canonicalize().map_err(|error| {
-        DemoError::new(format!("{} cannot be resolved: {error}", dir.display()))
-    })
+    dir.canonicalize()
+        .map_err(|error| DemoError::new(format!("{} cannot be resolved: {error}", dir.display())))
 }
 
 /// A path as a string of TOML, and of curl's configuration, which quotes alike.

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -20,8 +20,11 @@ pub(super) const INDEXER: &str = "inventory-indexer";
 /// The daemon's.
 pub(super) const DAEMON: &str = "inventory-sync";
 
+/// The agent's, while it synchronises.
+pub(super) const AGENT: &str = "inventory-agent";
+
 /// In the order in which they are ended: who asks before who answers.
-const PROGRAMS: [&str; 2] = [DAEMON, INDEXER];
+const PROGRAMS: [&str; 3] = [AGENT, DAEMON, INDEXER];
 
 /// How long a program may take to end by itself. The daemon waits for what it has asked.
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
@@ -52,7 +55,8 @@ impl Program {
     ) -> Result<Self, DemoError> {
         let failed = |what: String| DemoError::new(format!("{name} cannot be started: {what}"));
         let path = place.log(name);
-        let log = File::create(&path).map_err(|error| failed(format!("{}: {error}", path.display())))?;
+        let log =
+            File::create(&path).map_err(|error| failed(format!("{}: {error}", path.display())))?;
         let also = log
             .try_clone()
             .map_err(|error| failed(format!("{}: {error}", path.display())))?;
@@ -68,7 +72,7 @@ impl Program {
             child,
             place: place.clone(),
         };
-        match program.write_pid() {
+        match remember(place, name, program.child.id()) {
             Ok(()) => Ok(program),
             Err(what) => {
                 // Without its pid file nobody could end it later.
@@ -77,14 +81,6 @@ impl Program {
                 Err(failed(what))
             }
         }
-    }
-
-    fn write_pid(&self) -> Result<(), String> {
-        let pid = self.child.id();
-        let started = start_ticks(pid).ok_or_else(|| "it ended at once".to_owned())?;
-        let path = self.place.pid_file(self.name);
-        write_private(&path, &format!("{pid} {started}\n"), 0o600)
-            .map_err(|error| format!("{}: {error}", path.display()))
     }
 
     /// Asks until there is an answer; a program that has ended, or says nothing for `limit`, is an error
@@ -102,7 +98,7 @@ impl Program {
                 Err(why) => why,
             };
             if let Ok(Some(status)) = self.child.try_wait() {
-                return Err(self.failed(&format!("ended while {what}: {}", in_words(status))));
+                return Err(self.failed(&format!("ended before it was {what}: {status}")));
             }
             if started.elapsed() > limit {
                 let text = format!("is not {what} after {} s: {why}", limit.as_secs());
@@ -121,10 +117,6 @@ impl Program {
     }
 }
 
-fn in_words(status: ExitStatus) -> String {
-    status.to_string()
-}
-
 /// The end of a log, to be put behind a sentence.
 pub(super) fn tail_of(log: &Path) -> String {
     let read = || -> std::io::Result<String> {
@@ -139,7 +131,10 @@ pub(super) fn tail_of(log: &Path) -> String {
         Ok(text) => text,
         Err(error) => return format!("\n  its log {} cannot be read: {error}", log.display()),
     };
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
     let last = &lines[lines.len().saturating_sub(TAIL_LINES)..];
     if last.is_empty() {
         return format!("\n  its log {} is empty", log.display());
@@ -150,6 +145,14 @@ pub(super) fn tail_of(log: &Path) -> String {
         tail.push_str(line);
     }
     tail
+}
+
+/// Writes the number and the start time of a process of ours where `--stop` looks for them.
+pub(super) fn remember(place: &Place, name: &str, pid: u32) -> Result<(), String> {
+    let started = start_ticks(pid).ok_or_else(|| "it ended at once".to_owned())?;
+    let path = place.pid_file(name);
+    write_private(&path, &format!("{pid} {started}\n"), 0o600)
+        .map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// When a process was started, in ticks since the boot (proc(5)); `None` if there is none of that number,
@@ -205,12 +208,14 @@ pub(super) fn running(place: &Place) -> Vec<String> {
 pub(super) fn stop_all(place: &Place) -> Result<Vec<String>, DemoError> {
     let mut said = Vec::new();
     for name in PROGRAMS {
-        match left(place, name) {
-            None => said.push(format!("{name} does not run")),
-            Some(left) => said.push(stop(&left)?),
+        if let Some(left) = left(place, name) {
+            said.push(stop(&left)?);
         }
         // One that is not there is removed already.
         let _ = fs::remove_file(place.pid_file(name));
+    }
+    if said.is_empty() {
+        said.push("nothing was running".to_owned());
     }
     Ok(said)
 }
@@ -268,7 +273,7 @@ mod tests {
         assert_eq!(running(&place), [format!("inventory-sync, pid {pid}")]);
         let said = stop_all(&place).unwrap();
         assert!(said[0].contains(&format!("pid {pid}) stopped")), "{said:?}");
-        assert_eq!(said[1], "inventory-indexer does not run");
+        assert_eq!(said.len(), 1);
         assert!(!program.child.wait().unwrap().success());
         assert_eq!(running(&place), Vec::<String>::new());
     }
@@ -281,7 +286,7 @@ mod tests {
         let text = format!("{} {}\n", other.id(), started + 1);
         fs::write(place.pid_file(DAEMON), text).unwrap();
         assert_eq!(running(&place), Vec::<String>::new());
-        assert_eq!(stop_all(&place).unwrap()[0], "inventory-sync does not run");
+        assert_eq!(stop_all(&place).unwrap(), ["nothing was running"]);
         assert_eq!(other.try_wait().unwrap(), None);
         other.kill().unwrap();
         other.wait().unwrap();
@@ -299,7 +304,10 @@ mod tests {
             })
             .unwrap_err()
             .to_string();
-        assert!(error.contains("ended while ready: exit status: 3"), "{error}");
+        assert!(
+            error.contains("ended before it was ready: exit status: 3"),
+            "{error}"
+        );
         assert!(error.ends_with("│ the port is taken"), "{error}");
     }
 }

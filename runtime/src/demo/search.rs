@@ -32,8 +32,8 @@ impl Search {
         };
         let config = Config::load(&sources, Need::Indexer)
             .map_err(|errors| DemoError::new(errors.to_string()))?;
-        let connector = Connector::new(&config.indexer)
-            .map_err(|error| DemoError::new(error.to_string()))?;
+        let connector =
+            Connector::new(&config.indexer).map_err(|error| DemoError::new(error.to_string()))?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
 
-use super::DemoError;
+use super::place::Place;
+use super::program::{self, AGENT};
+use super::{DemoError, show};
 
 /// Longest result that is read, in bytes.
 const RESULT_BYTES_MAX: u64 = 1 << 20;
@@ -26,6 +28,8 @@ pub(super) struct Synced {
     pub(super) stored: u64,
     /// All of it.
     pub(super) took: Duration,
+    /// Sessions that ended without a verdict before the one that counted.
+    pub(super) attempts_before: u64,
     /// Categories that could not be read.
     pub(super) left_out: usize,
 }
@@ -39,12 +43,12 @@ pub(super) struct Sync {
 impl Sync {
     /// Starts it. Its progress goes where ours goes, or, if it is `told`, line by line with a mark before
     /// it, so that it does not paint over what else is shown.
-    pub(super) fn start(words: &[String], told: bool) -> Result<Self, DemoError> {
-        let (program, arguments) = words
+    pub(super) fn start(place: &Place, words: &[String], told: bool) -> Result<Self, DemoError> {
+        let (path, arguments) = words
             .split_first()
             .ok_or_else(|| DemoError::new("the agent's command line is empty"))?;
-        let failed = |error| DemoError::new(format!("{program} cannot be started: {error}"));
-        let mut child = Command::new(program)
+        let failed = |error| DemoError::new(format!("{path} cannot be started: {error}"));
+        let mut child = Command::new(path)
             .args(arguments)
             .args(["--json", "--timeout"])
             .arg(TIMEOUT.as_secs().to_string())
@@ -57,10 +61,12 @@ impl Sync {
             })
             .spawn()
             .map_err(failed)?;
+        // An agent that has ended already needs none: its result is waiting.
+        let _ = program::remember(place, AGENT, child.id());
         if let Some(lines) = child.stderr.take() {
             spawn(move || {
                 for line in BufReader::new(lines).lines().map_while(Result::ok) {
-                    println!("  agent │ {line}");
+                    show::say(&format!("  agent │ {line}"));
                 }
             })?;
         }
@@ -97,7 +103,9 @@ impl Sync {
             .result
             .recv_timeout(GRACE)
             .map_err(|_| DemoError::new("the agent's result was not received"))?
-            .map_err(|error| DemoError::new(format!("the agent's result cannot be read: {error}")))?;
+            .map_err(|error| {
+                DemoError::new(format!("the agent's result cannot be read: {error}"))
+            })?;
         read(&bytes)
     }
 }
@@ -134,7 +142,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<Synced, DemoError> {
             refused.len()
         )));
     }
+    let attempts = |session: &Json| session.get("attempts_before").and_then(Json::as_u64);
     Ok(Synced {
+        attempts_before: entries("sessions").iter().filter_map(attempts).sum(),
         documents: number("documents"),
         stored: number("stored"),
         took: Duration::from_millis(number("took_ms")),

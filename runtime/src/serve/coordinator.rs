@@ -155,7 +155,13 @@ impl Driver {
         let mut ended = None;
         for command in commands {
             match command {
-                Command::Tell { shard, event } => self.tell(shard, &event).await,
+                Command::Tell { shard, event } => {
+                    // Whoever is told the outcome asks with a new one, if it asks again.
+                    if let (Some(shard), manager::Event::Listed { session, .. }) = (shard, &*event) {
+                        collectors.remove(&(shard, *session));
+                    }
+                    self.tell(shard, &event).await;
+                }
                 Command::Observe(observation) => {
                     observe::coordinator(&self.shared, self.asker.scheme.catalogue(), &observation)
                 }
@@ -171,8 +177,9 @@ impl Driver {
                     let mut taken = Vec::with_capacity(targets.len());
                     for target in &targets {
                         let place = (target.shard, target.session);
+                        // Kept: a listing that an index was in the way of is made again for the others.
                         // One that was cancelled meanwhile gathers nothing, and nobody waits for it.
-                        taken.push(collectors.remove(&place).unwrap_or_else(|| {
+                        taken.push(collectors.get(&place).cloned().unwrap_or_else(|| {
                             Collector::new(&self.asker.scheme.id_prefix(target.agent), b"{}")
                         }));
                     }

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use inventory_sync_core::document::{Class, Part};
 use inventory_sync_core::id::{AgentId, IndexId, ModuleId, SessionId, Version};
-use inventory_sync_core::wire::{EndAck, Reason, Status};
 
 use super::{Body, Oracles};
 use crate::content::{Content, DocKey};
@@ -19,19 +18,19 @@ pub(super) struct Stored {
 
 /// What an agent was told of a document, or of a whole index.
 #[derive(Debug, Clone, Copy)]
-struct Acknowledged {
+pub(super) struct Acknowledged {
     /// The place of the session among the complete ones.
-    order: u64,
+    pub(super) order: u64,
     /// The session.
-    session: SessionId,
+    pub(super) session: SessionId,
 }
 
 /// The mirror.
 #[derive(Debug, Default)]
 pub(super) struct Documents {
     pub(super) stored: BTreeMap<DocKey, Stored>,
-    acknowledged: BTreeMap<DocKey, (Acknowledged, Option<Content>)>,
-    replaced: BTreeMap<(AgentId, IndexId), Acknowledged>,
+    pub(super) acknowledged: BTreeMap<DocKey, (Acknowledged, Option<Content>)>,
+    pub(super) replaced: BTreeMap<(AgentId, IndexId), Acknowledged>,
     /// Documents that something else wrote.
     foreign: BTreeSet<DocKey>,
     /// The Full that is under way in a lane.
@@ -57,14 +56,28 @@ impl Oracles {
         let counted = part.ordinals.count();
         if counted != operations.len() as u64 {
             let seen = format!("{} operations", operations.len());
-            self.fail("I-13", format!("{counted} operations of session {}", part.session), seen);
+            self.fail(
+                "I-13",
+                format!("{counted} operations of session {}", part.session),
+                seen,
+            );
         }
-        let Some(offer) = self.sessions.get(&part.session).and_then(|known| known.offer.clone()) else {
-            self.fail("I-5", "operations of a session that an agent opened", format!("session {}", part.session));
+        let Some(offer) = self
+            .sessions
+            .get(&part.session)
+            .and_then(|known| known.offer.clone())
+        else {
+            self.fail(
+                "I-5",
+                "operations of a session that an agent opened",
+                format!("session {}", part.session),
+            );
             return;
         };
         if offer.full {
-            self.documents.fulls.insert((offer.agent, offer.module), part.session);
+            self.documents
+                .fulls
+                .insert((offer.agent, offer.module), part.session);
         }
         for operation in operations {
             let key = operation.key;
@@ -72,11 +85,17 @@ impl Oracles {
                 (Class::Upsert, Some(Body::Upsert(content))) => operation.content == Some(content),
                 (Class::Delete, Some(Body::Delete)) => operation.content.is_none() && !offer.full,
                 (Class::Removal, None | Some(Body::Delete)) => {
-                    operation.content.is_none() && offer.full && offer.indices.contains(&key.index())
+                    operation.content.is_none()
+                        && offer.full
+                        && offer.indices.contains(&key.index())
                 }
                 (Class::Upsert | Class::Delete | Class::Removal, _) => false,
             };
-            if !asked || key.agent() != offer.agent || part.agent != offer.agent || operation.version != part.version {
+            if !asked
+                || key.agent() != offer.agent
+                || part.agent != offer.agent
+                || operation.version != part.version
+            {
                 let expected = format!(
                     "what agent {} asked for in session {}: {:?} under {}",
                     offer.agent,
@@ -84,7 +103,11 @@ impl Oracles {
                     offer.last_on(key),
                     part.version
                 );
-                self.fail("I-4, I-5", expected, format!("{:?} {operation:?}", part.class));
+                self.fail(
+                    "I-4, I-5",
+                    expected,
+                    format!("{:?} {operation:?}", part.class),
+                );
                 return;
             }
         }
@@ -92,7 +115,10 @@ impl Oracles {
 
     /// A listing for a Full was asked for: from now on nothing of what it keeps may vanish.
     pub(crate) fn listing_begins(&mut self, session: SessionId) {
-        let lane = self.sessions.get(&session).and_then(|known| known.offer.as_ref());
+        let lane = self
+            .sessions
+            .get(&session)
+            .and_then(|known| known.offer.as_ref());
         if let Some(lane) = lane.map(|offer| (offer.agent, offer.module)) {
             self.documents.fulls.insert(lane, session);
         }
@@ -104,9 +130,13 @@ impl Oracles {
         self.counts.late += u64::from(late);
         let key = operation.key;
         let before = match operation.content {
-            Some(content) => {
-                self.documents.stored.insert(key, Stored { content, version: operation.version })
-            }
+            Some(content) => self.documents.stored.insert(
+                key,
+                Stored {
+                    content,
+                    version: operation.version,
+                },
+            ),
             None => self.documents.stored.remove(&key),
         };
         self.judge_undone(operation, late);
@@ -119,14 +149,22 @@ impl Oracles {
     fn judge_undone(&mut self, operation: &Rendered, late: bool) {
         let key = operation.key;
         let own = self.documents.acknowledged.get(&key).copied();
-        let whole = self.documents.replaced.get(&(key.agent(), key.index())).copied();
+        let whole = self
+            .documents
+            .replaced
+            .get(&(key.agent(), key.index()))
+            .copied();
         let (acknowledged, content) = match (own, whole) {
             (Some((own, content)), Some(whole)) if own.order >= whole.order => (own, content),
             (Some((own, content)), None) => (own, content),
             (_, Some(whole)) => (whole, None),
             (None, None) => return,
         };
-        let order = self.sessions.get(&operation.session).and_then(|known| known.completed).unwrap_or(0);
+        let order = self
+            .sessions
+            .get(&operation.session)
+            .and_then(|known| known.completed)
+            .unwrap_or(0);
         if order < acknowledged.order && operation.content != content {
             let expected = format!(
                 "{key:?} stays {content:?} as session {} was told, until a later session changes it",
@@ -154,11 +192,24 @@ impl Oracles {
             .map(|(_, session)| *session)
             .collect();
         for session in fulls {
-            let Some(known) = self.sessions.get(&session).filter(|known| known.is_undecided()) else { continue };
+            let Some(known) = self
+                .sessions
+                .get(&session)
+                .filter(|known| known.is_undecided())
+            else {
+                continue;
+            };
             let kept = known.offer.as_ref().and_then(|offer| offer.last_on(key));
             if matches!(kept, Some((_, Body::Upsert(_)))) {
-                let seen = format!("session {} deleted it under {}", operation.session, operation.version);
-                self.fail("no vanish", format!("{key:?} stays there during the Full {session}, which has it"), seen);
+                let seen = format!(
+                    "session {} deleted it under {}",
+                    operation.session, operation.version
+                );
+                self.fail(
+                    "no vanish",
+                    format!("{key:?} stays there during the Full {session}, which has it"),
+                    seen,
+                );
             }
         }
     }
@@ -172,7 +223,9 @@ impl Oracles {
 
     /// Something that is not ours wrote a document.
     pub(crate) fn written_by_others(&mut self, key: DocKey, content: Content, version: Version) {
-        self.documents.stored.insert(key, Stored { content, version });
+        self.documents
+            .stored
+            .insert(key, Stored { content, version });
         self.documents.foreign.insert(key);
     }
 
@@ -181,135 +234,14 @@ impl Oracles {
         if self.documents.foreign.contains(&operation.key) {
             return;
         }
-        let seen = format!("{operation:?} was refused, stored is {:?}", self.documents.stored.get(&operation.key));
-        self.fail("versions: conflict", "no 409 without a foreign writer", seen);
-    }
-
-    /// A verdict: what it acknowledges is in the Indexer at this instant.
-    pub(super) fn judge_verdict(&mut self, session: SessionId, ack: &EndAck) {
-        let in_part = ack.status == Status::Error && ack.reason == Reason::PartiallyRejected;
-        if ack.status == Status::Ok {
-            self.counts.ok += 1;
-        } else if in_part {
-            self.counts.partial += 1;
-        } else {
-            self.counts.failed += 1;
-            return;
-        }
-        let Some(known) = self.sessions.get(&session) else { return };
-        let Some(offer) = known.offer.clone() else { return };
-        let (grant, order) = (known.grant, known.completed);
-        let Some(order) = order else {
-            self.fail("I-6", "a verdict on its items only for a complete session", format!("session {session}"));
-            return;
-        };
-        self.judge_failed(session, ack);
-        // What lies behind the end of a cut list is not acknowledged.
-        let listed_to = match ack.failed.last() {
-            Some(last) if ack.failed_more => usize::try_from(last.seq).unwrap_or(usize::MAX),
-            Some(_) | None => usize::MAX,
-        };
-        let failed = |seq: usize| {
-            seq > listed_to || ack.failed.binary_search_by_key(&(seq as u64), |item| item.seq).is_ok()
-        };
-        let acknowledged = Acknowledged { order, session };
-        for (key, seq, body) in offer.finals() {
-            if failed(seq) {
-                continue;
-            }
-            self.counts.acknowledged += 1;
-            let content = match body {
-                Body::Upsert(content) => Some(content),
-                Body::Delete => None,
-                Body::BadPayload | Body::BadName => {
-                    let seen = format!("sequence {seq} of session {session} is acknowledged");
-                    self.fail("failed is exact", "an item that cannot be stored is listed as failed", seen);
-                    continue;
-                }
-            };
-            self.judge_stored(session, key, content, grant);
-            self.documents.acknowledged.insert(key, (acknowledged, content));
-        }
-        if offer.full && !ack.failed_more {
-            self.judge_replaced(session, ack, acknowledged);
-        }
-        let bad_names = offer.items.iter().enumerate().filter(|(_, item)| item.body == Body::BadName);
-        for (seq, _) in bad_names {
-            if !failed(seq) {
-                let seen = format!("sequence {seq} of session {session} is acknowledged");
-                self.fail("failed is exact", "an item that cannot be stored is listed as failed", seen);
-            }
-        }
-    }
-
-    /// The document is what the session made it, or a later session of the agent changed it since.
-    fn judge_stored(&mut self, session: SessionId, key: DocKey, content: Option<Content>, grant: Option<Version>) {
-        let stored = self.documents.stored.get(&key).copied();
-        if stored.map(|stored| stored.content) == content {
-            return;
-        }
-        let later = stored
-            .filter(|stored| grant.is_none_or(|grant| stored.version > grant))
-            .and_then(|stored| self.versions.owner(key.agent(), stored.version))
-            .is_some_and(|owner| {
-                let order = |session: SessionId| self.sessions.get(&session).and_then(|known| known.completed);
-                order(owner) > order(session)
-            });
-        if !later {
-            let expected = format!("{key:?} is {content:?} when session {session} is told so");
-            self.fail("I-2", expected, format!("{stored:?}, the session's grant is {grant:?}"));
-        }
-    }
-
-    /// After a Full its indices hold its items and nothing else of the agent.
-    fn judge_replaced(&mut self, session: SessionId, ack: &EndAck, acknowledged: Acknowledged) {
-        let Some(offer) = self.sessions.get(&session).and_then(|known| known.offer.clone()) else { return };
-        let listed = |seq: usize| ack.failed.iter().any(|item| item.seq == seq as u64);
-        for index in &offer.indices {
-            let extra = self
-                .documents
-                .stored
-                .range(DocKey::all_of(offer.agent, *index))
-                .find(|(key, _)| offer.last_on(**key).is_none_or(|(seq, body)| body == Body::Delete && !listed(seq)));
-            // A removal that was refused has no sequence to be listed by: then the Full is not Ok.
-            if let Some((key, stored)) = extra
-                && ack.status == Status::Ok
-            {
-                let seen = format!("{key:?} is {stored:?}");
-                self.fail("I-2: replacement", format!("only items of the Full {session} in its indices"), seen);
-            }
-            if ack.status == Status::Ok {
-                self.documents.replaced.insert((offer.agent, *index), acknowledged);
-            }
-        }
-    }
-
-    /// What is listed as failed for good was refused for its document's sake, or could not be stored.
-    fn judge_failed(&mut self, session: SessionId, ack: &EndAck) {
-        let Some(known) = self.sessions.get(&session) else { return };
-        let Some(offer) = &known.offer else { return };
-        let mut wrong = None;
-        for pair in ack.failed.windows(2) {
-            if pair[0].seq >= pair[1].seq {
-                wrong = Some(format!("sequence {} behind {}", pair[1].seq, pair[0].seq));
-            }
-        }
-        if ack.status == Status::Ok && (!ack.failed.is_empty() || ack.failed_more) {
-            wrong = Some(format!("Ok with {:?}", ack.failed));
-        }
-        for failed in ack.failed.iter().filter(|failed| !failed.retryable) {
-            let item = usize::try_from(failed.seq).ok().and_then(|seq| offer.items.get(seq));
-            let own = matches!(item.map(|item| item.body), Some(Body::BadName | Body::BadPayload));
-            let shared = item.and_then(|item| Some((item, offer.last_on(item.key)?.1)));
-            let shared = shared.is_some_and(|(item, last)| {
-                last == Body::BadPayload || known.refused.contains_key(&item.key)
-            });
-            if !own && !shared {
-                wrong = Some(format!("{failed:?} for {item:?}"));
-            }
-        }
-        if let Some(seen) = wrong {
-            self.fail("failed is exact", format!("a list of what was refused in session {session}"), seen);
-        }
+        let seen = format!(
+            "{operation:?} was refused, stored is {:?}",
+            self.documents.stored.get(&operation.key)
+        );
+        self.fail(
+            "versions: conflict",
+            "no 409 without a foreign writer",
+            seen,
+        );
     }
 }

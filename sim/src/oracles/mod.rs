@@ -12,12 +12,14 @@ mod documents;
 mod offer;
 mod rest;
 mod sessions;
+mod verdicts;
 mod versions;
 
 pub use offer::{Body, Offer, OfferedItem};
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::rc::Rc;
 
 use inventory_sync_core::config::Config;
 use inventory_sync_core::id::{AgentId, ModuleId, SessionId};
@@ -54,7 +56,7 @@ impl fmt::Display for Violation {
 pub(crate) struct Oracles {
     config: Config,
     now: Tick,
-    offers: BTreeMap<(AgentId, ModuleId, u64), Offer>,
+    offers: BTreeMap<(AgentId, ModuleId, u64), Rc<Offer>>,
     sessions: BTreeMap<SessionId, sessions::Session>,
     writes: sessions::Writes,
     documents: documents::Documents,
@@ -116,15 +118,25 @@ impl Oracles {
     }
 
     /// Records a violation; only the first one counts, for the others may follow from it.
-    pub(crate) fn fail(&mut self, oracle: &'static str, expected: impl Into<String>, seen: impl Into<String>) {
+    pub(crate) fn fail(
+        &mut self,
+        oracle: &'static str,
+        expected: impl Into<String>,
+        seen: impl Into<String>,
+    ) {
         if self.violation.is_none() {
-            self.violation =
-                Some(Violation { oracle, now: self.now, expected: expected.into(), seen: seen.into() });
+            self.violation = Some(Violation {
+                oracle,
+                now: self.now,
+                expected: expected.into(),
+                seen: seen.into(),
+            });
         }
     }
 
     /// An agent is about to send the Start of a new session.
     pub(crate) fn offered(&mut self, offer: Offer) {
-        self.offers.insert((offer.agent, offer.module, offer.nonce), offer);
+        self.offers
+            .insert((offer.agent, offer.module, offer.nonce), Rc::new(offer));
     }
 }

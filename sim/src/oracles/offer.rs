@@ -64,7 +64,16 @@ impl Offer {
             .filter(|(_, item)| item.body != Body::BadName)
             .map(|(seq, item)| (item.key, seq))
             .collect();
-        Self { agent, module, nonce, full, indices, items, name, finals }
+        Self {
+            agent,
+            module,
+            nonce,
+            full,
+            indices,
+            items,
+            name,
+            finals,
+        }
     }
 
     /// The last item on a document, with its sequence.
@@ -75,6 +84,8 @@ impl Offer {
 
     /// The last item on each document, with its sequence.
     pub(super) fn finals(&self) -> impl Iterator<Item = (DocKey, usize, Body)> + '_ {
-        self.finals.iter().map(|(key, seq)| (*key, *seq, self.items[*seq].body))
+        self.finals
+            .iter()
+            .map(|(key, seq)| (*key, *seq, self.items[*seq].body))
     }
 }

@@ -11,15 +11,35 @@ impl Oracles {
     /// The world is at rest: every session is answered and nothing of it is left.
     pub(crate) fn at_rest(&mut self, store_entries: usize) {
         if store_entries > 0 {
-            self.fail("I-7", "an empty store at rest", format!("{store_entries} frames"));
+            self.fail(
+                "I-7",
+                "an empty store at rest",
+                format!("{store_entries} frames"),
+            );
         }
-        let open = self.sessions.iter().find(|(_, known)| known.open).map(|(session, _)| *session);
+        let open = self
+            .sessions
+            .iter()
+            .find(|(_, known)| known.open)
+            .map(|(session, _)| *session);
         if let Some(session) = open {
-            self.fail("I-7", "no session at rest", format!("session {session} was never discarded"));
+            self.fail(
+                "I-7",
+                "no session at rest",
+                format!("session {session} was never discarded"),
+            );
         }
-        let silent = self.sessions.iter().find(|(_, known)| !known.is_answered()).map(|(session, _)| *session);
+        let silent = self
+            .sessions
+            .iter()
+            .find(|(_, known)| !known.is_answered())
+            .map(|(session, _)| *session);
         if let Some(session) = silent {
-            self.fail("I-1", "a verdict for every session", format!("session {session} has none"));
+            self.fail(
+                "I-1",
+                "a verdict for every session",
+                format!("session {session} has none"),
+            );
         }
     }
 
@@ -28,7 +48,11 @@ impl Oracles {
         for (key, content) in wanted {
             let stored = self.documents.stored.get(key).map(|stored| stored.content);
             if stored != Some(*content) {
-                self.fail("convergence", format!("{key:?} is {content:?}, as at its agent"), format!("{stored:?}"));
+                self.fail(
+                    "convergence",
+                    format!("{key:?} is {content:?}, as at its agent"),
+                    format!("{stored:?}"),
+                );
                 return;
             }
         }
@@ -39,7 +63,11 @@ impl Oracles {
             .find(|(key, _)| !wanted.contains_key(key))
             .map(|(key, stored)| (*key, *stored));
         if let Some((key, stored)) = ghost {
-            self.fail("convergence", format!("{key:?} does not exist, as at its agent"), format!("{stored:?}"));
+            self.fail(
+                "convergence",
+                format!("{key:?} does not exist, as at its agent"),
+                format!("{stored:?}"),
+            );
         }
     }
 
@@ -56,15 +84,24 @@ impl Oracles {
             let (content, _) = Content::of_stored(source)?;
             let stored = self.documents.stored.get(&key);
             if stored.map(|stored| (stored.content, stored.version.0)) != Some((content, version)) {
-                return Err(format!("{key:?}: the Indexer has {content:?} at {version}, the mirror {stored:?}"));
+                return Err(format!(
+                    "{key:?}: the Indexer has {content:?} at {version}, the mirror {stored:?}"
+                ));
             }
             count += 1;
         }
-        let mirrored = self.documents.stored.keys().filter(|key| key.index() == index).count();
+        let mirrored = self
+            .documents
+            .stored
+            .keys()
+            .filter(|key| key.index() == index)
+            .count();
         if mirrored == count {
             Ok(())
         } else {
-            Err(format!("the Indexer has {count} documents in index {index}, the mirror {mirrored}"))
+            Err(format!(
+                "the Indexer has {count} documents in index {index}, the mirror {mirrored}"
+            ))
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Sessions: one answer (I-1), ranges (I-6), conservation (I-7), one delivery (I-8), and no early sweep.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use inventory_sync_core::document::Run;
 use inventory_sync_core::id::{ModuleId, Peer, SessionId, StageId, Version};
@@ -16,7 +17,7 @@ pub(super) struct Session {
     /// The shard that took it.
     pub(super) shard: u16,
     /// What its agent put into it; known once the Start is answered.
-    pub(super) offer: Option<Offer>,
+    pub(super) offer: Option<Rc<Offer>>,
     /// Whether its manager still holds something of it.
     pub(super) open: bool,
     /// Whether its manager is gone: nothing more will be heard of it.
@@ -51,9 +52,12 @@ impl Session {
     }
 }
 
-/// Writes to the staging store that are on their way.
+/// What the shards of the present process hold.
 #[derive(Debug, Default)]
 pub(super) struct Writes {
+    /// Live sessions of each shard.
+    live: BTreeMap<u16, usize>,
+    /// Writes to the staging store that are on their way.
     open: BTreeMap<(u16, StageId), (SessionId, Vec<Run>)>,
 }
 
@@ -73,16 +77,36 @@ impl Oracles {
     pub(crate) fn opened(&mut self, shard: u16, session: SessionId) {
         let (now, sessions_max) = (self.now, self.config.sessions_max);
         if session == SessionId(0) || session == inventory_sync_core::id::NO_SESSION {
-            self.fail("I-1", "a session id that is neither 0 nor the one for no session", format!("{session}"));
+            self.fail(
+                "I-1",
+                "a session id that is neither 0 nor the one for no session",
+                format!("{session}"),
+            );
         }
-        let fresh = Session { shard, open: true, heard: now, opened: now, ..Session::default() };
+        let fresh = Session {
+            shard,
+            open: true,
+            heard: now,
+            opened: now,
+            ..Session::default()
+        };
         if self.sessions.insert(session, fresh).is_some() {
-            self.fail("I-1", "a session id that was never used", format!("session {session} is opened again"));
+            self.fail(
+                "I-1",
+                "a session id that was never used",
+                format!("session {session} is opened again"),
+            );
         }
         self.counts.sessions += 1;
-        let live = self.sessions.values().filter(|known| known.open && known.shard == shard).count();
+        let live = self.writes.live.entry(shard).or_insert(0);
+        *live += 1;
+        let live = *live;
         if live > sessions_max {
-            self.fail("I-7", format!("at most {sessions_max} live sessions"), format!("{live} in shard {shard}"));
+            self.fail(
+                "I-7",
+                format!("at most {sessions_max} live sessions"),
+                format!("{live} in shard {shard}"),
+            );
         }
     }
 
@@ -92,15 +116,28 @@ impl Oracles {
             return;
         }
         let session = SessionId(ack.session);
-        let offer = module.and_then(|module| self.offers.get(&(peer.agent, module, ack.nonce))).cloned();
+        let offer = module
+            .and_then(|module| self.offers.get(&(peer.agent, module, ack.nonce)))
+            .cloned();
         let Some(offer) = offer else {
-            let seen = format!("session {session} with nonce {:x} of {:?}", ack.nonce, ack.module);
-            self.fail("I-5", format!("a session of a Start that agent {} sent", peer.agent), seen);
+            let seen = format!(
+                "session {session} with nonce {:x} of {:?}",
+                ack.nonce, ack.module
+            );
+            self.fail(
+                "I-5",
+                format!("a session of a Start that agent {} sent", peer.agent),
+                seen,
+            );
             return;
         };
         let now = self.now;
         let Some(known) = self.sessions.get_mut(&session) else {
-            self.fail("I-1", "a StartAck of an open session", format!("session {session} was never opened"));
+            self.fail(
+                "I-1",
+                "a StartAck of an open session",
+                format!("session {session} was never opened"),
+            );
             return;
         };
         match &known.offer {
@@ -126,10 +163,21 @@ impl Oracles {
     }
 
     /// A shard asks to store a frame.
-    pub(crate) fn staged(&mut self, shard: u16, stage: StageId, session: SessionId, key: u32, fresh: &[Run]) {
+    pub(crate) fn staged(
+        &mut self,
+        shard: u16,
+        stage: StageId,
+        session: SessionId,
+        key: u32,
+        fresh: &[Run],
+    ) {
         self.heard(session);
         let Some(known) = self.sessions.get_mut(&session).filter(|known| known.open) else {
-            self.fail("I-6", "staging for an open session", format!("session {session} is not open"));
+            self.fail(
+                "I-6",
+                "staging for an open session",
+                format!("session {session} is not open"),
+            );
             return;
         };
         let size = known.stored.len();
@@ -145,14 +193,22 @@ impl Oracles {
             }
         }
         if let Some(seen) = wrong {
-            self.fail("I-6", format!("each of the sequences 0..{size} of session {session} staged once"), seen);
+            self.fail(
+                "I-6",
+                format!("each of the sequences 0..{size} of session {session} staged once"),
+                seen,
+            );
         }
-        self.writes.open.insert((shard, stage), (session, fresh.to_vec()));
+        self.writes
+            .open
+            .insert((shard, stage), (session, fresh.to_vec()));
     }
 
     /// A write was answered.
     pub(crate) fn stage_answered(&mut self, shard: u16, stage: StageId, stored: bool) {
-        let Some((session, fresh)) = self.writes.open.remove(&(shard, stage)) else { return };
+        let Some((session, fresh)) = self.writes.open.remove(&(shard, stage)) else {
+            return;
+        };
         if stored {
             return;
         }
@@ -169,19 +225,35 @@ impl Oracles {
     pub(crate) fn planned(&mut self, session: SessionId) {
         self.complete(session);
         let Some(known) = self.sessions.get_mut(&session).filter(|known| known.open) else {
-            self.fail("I-8", "planning of an open session", format!("session {session} is not open"));
+            self.fail(
+                "I-8",
+                "planning of an open session",
+                format!("session {session} is not open"),
+            );
             return;
         };
         if std::mem::replace(&mut known.planned, true) {
-            self.fail("I-8", "each session is delivered once", format!("session {session} is planned again"));
+            self.fail(
+                "I-8",
+                "each session is delivered once",
+                format!("session {session} is planned again"),
+            );
             return;
         }
         let missing = known.stored.iter().position(|stored| !stored);
         let unanswered = self.writes.open.values().any(|(of, _)| *of == session);
         if let Some(seq) = missing {
-            self.fail("I-6", "only a complete session is delivered", format!("session {session} lacks {seq}"));
+            self.fail(
+                "I-6",
+                "only a complete session is delivered",
+                format!("session {session} lacks {seq}"),
+            );
         } else if unanswered {
-            self.fail("I-6", "a session is complete when its writes are answered", format!("session {session}"));
+            self.fail(
+                "I-6",
+                "a session is complete when its writes are answered",
+                format!("session {session}"),
+            );
         }
     }
 
@@ -198,12 +270,23 @@ impl Oracles {
     /// A reply that may be a verdict.
     pub(crate) fn end_answered(&mut self, peer: Peer, ack: &EndAck) -> Told {
         let session = SessionId(ack.session);
-        let Some(known) = self.sessions.get(&session) else { return Told::Nothing };
+        let Some(known) = self.sessions.get(&session) else {
+            return Told::Nothing;
+        };
         let owner = known.offer.as_ref().map(|offer| offer.agent);
-        if owner != Some(peer.agent) || matches!(ack.reason, Reason::SessionNotFound | Reason::IdentityMismatch) {
+        if owner != Some(peer.agent)
+            || matches!(
+                ack.reason,
+                Reason::SessionNotFound | Reason::IdentityMismatch
+            )
+        {
             // What a stranger hears about a session, or its agent on a connection that is not the session's.
             if ack.status == Status::Ok {
-                self.fail("I-5", "a verdict only to the session's agent", format!("{ack:?} to {peer:?}"));
+                self.fail(
+                    "I-5",
+                    "a verdict only to the session's agent",
+                    format!("{ack:?} to {peer:?}"),
+                );
             }
             return Told::Nothing;
         }
@@ -216,7 +299,11 @@ impl Oracles {
         if let Some((before, status, reason)) = known.verdict {
             if before != hash {
                 let seen = format!("first {status}/{reason}, now {ack:?}");
-                self.fail("I-1", format!("one verdict for session {session}, repeated identically"), seen);
+                self.fail(
+                    "I-1",
+                    format!("one verdict for session {session}, repeated identically"),
+                    seen,
+                );
             }
             return Told::Repeated;
         }
@@ -226,7 +313,10 @@ impl Oracles {
             && self.now.since(heard) < self.config.idle_timeout_ms
             && self.now.since(opened) < self.config.session_max_ms
         {
-            let seen = format!("session {session} timed out at {}, its agent was heard at {heard}", self.now);
+            let seen = format!(
+                "session {session} timed out at {}, its agent was heard at {heard}",
+                self.now
+            );
             self.fail("L-4", "a session that is not abandoned is not swept", seen);
         }
         self.judge_verdict(session, ack);
@@ -236,16 +326,24 @@ impl Oracles {
     /// A shard forgets what it holds of a session.
     pub(crate) fn discarded(&mut self, session: SessionId) {
         match self.sessions.get_mut(&session) {
-            Some(known) if known.open => known.open = false,
+            Some(known) if known.open => {
+                known.open = false;
+                let live = self.writes.live.entry(known.shard).or_insert(0);
+                *live = live.saturating_sub(1);
+            }
             Some(_) | None => {
-                self.fail("I-7", "an open session is discarded once", format!("session {session} is not open"));
+                self.fail(
+                    "I-7",
+                    "an open session is discarded once",
+                    format!("session {session} is not open"),
+                );
             }
         }
     }
 
     /// The manager's process is gone.
     pub(crate) fn manager_gone(&mut self) {
-        self.writes.open.clear();
+        self.writes = Writes::default();
         self.versions.process_gone();
         for known in self.sessions.values_mut() {
             known.open = false;

@@ -45,7 +45,10 @@ impl Versions {
     fn too_close(&self, agent: AgentId, version: Version) -> Option<(Version, SessionId)> {
         let low = Version(version.0.saturating_sub(VERSION_STEP - 1));
         let high = Version(version.0.saturating_add(VERSION_STEP - 1));
-        self.owners.range((agent, low)..=(agent, high)).next().map(|((_, near), owner)| (*near, *owner))
+        self.owners
+            .range((agent, low)..=(agent, high))
+            .next()
+            .map(|((_, near), owner)| (*near, *owner))
     }
 
     pub(super) fn owner(&self, agent: AgentId, version: Version) -> Option<SessionId> {
@@ -55,15 +58,27 @@ impl Versions {
 
 impl Oracles {
     /// A part of a session is about to be sent under a version.
-    pub(crate) fn sent_under(&mut self, session: SessionId, agent: AgentId, version: Version, bounds: DurableBounds) {
+    pub(crate) fn sent_under(
+        &mut self,
+        session: SessionId,
+        agent: AgentId,
+        version: Version,
+        bounds: DurableBounds,
+    ) {
         if self.now >= bounds.lease_until {
             self.fail(
                 "versions: lease",
-                format!("nothing is sent without a lease, which ended at {}", bounds.lease_until),
+                format!(
+                    "nothing is sent without a lease, which ended at {}",
+                    bounds.lease_until
+                ),
                 format!("session {session} of agent {agent} is sent at {}", self.now),
             );
         }
-        let common = bounds.meta.zip(bounds.writer).map(|(meta, writer)| meta.min(writer));
+        let common = bounds
+            .meta
+            .zip(bounds.writer)
+            .map(|(meta, writer)| meta.min(writer));
         let bound = common.max(bounds.agent);
         if bound.is_none_or(|bound| version >= bound) {
             self.fail(
@@ -73,7 +88,11 @@ impl Oracles {
             );
         }
         let Some(known) = self.sessions.get_mut(&session) else {
-            self.fail("I-5", "only an open session is delivered", format!("session {session} is sent"));
+            self.fail(
+                "I-5",
+                "only an open session is delivered",
+                format!("session {session} is sent"),
+            );
             return;
         };
         if let Some(granted) = known.grant {
@@ -87,23 +106,42 @@ impl Oracles {
             return;
         }
         known.grant = Some(version);
-        let module = known.offer.as_ref().map_or(ModuleId(0), |offer| offer.module);
+        let module = known
+            .offer
+            .as_ref()
+            .map_or(ModuleId(0), |offer| offer.module);
         if let Some((near, owner)) = self.versions.too_close(agent, version) {
             let seen = format!("{version} for session {session}, {near} is session {owner}'s");
-            self.fail("versions: step", format!("grants of agent {agent} lie {VERSION_STEP} apart"), seen);
+            self.fail(
+                "versions: step",
+                format!("grants of agent {agent} lie {VERSION_STEP} apart"),
+                seen,
+            );
         }
-        let last = self.versions.last.insert((agent, module), (version, session));
+        let last = self
+            .versions
+            .last
+            .insert((agent, module), (version, session));
         if let Some((before, owner)) = last
             && version <= before
         {
             let expected = format!("a grant for agent {agent} above {before} of session {owner}");
-            self.fail("versions: order", expected, format!("{version} for session {session}"));
+            self.fail(
+                "versions: order",
+                expected,
+                format!("{version} for session {session}"),
+            );
         }
         if let Some(former) = self.versions.former.get(&agent).copied()
             && version <= former
         {
-            let expected = format!("a grant for agent {agent} above {former}, which a former process sent");
-            self.fail("versions: restart", expected, format!("{version} for session {session}"));
+            let expected =
+                format!("a grant for agent {agent} above {former}, which a former process sent");
+            self.fail(
+                "versions: restart",
+                expected,
+                format!("{version} for session {session}"),
+            );
         }
         self.versions.owners.insert((agent, version), session);
     }

@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use inventory_sync_core::wire::{
-    AgentInfo, BatchBuilder, End, Mode, NotAdded, Operation, Start, Status, encode_data,
-    encode_end, encode_start,
+    AgentInfo, BatchBuilder, End, Mode, NotAdded, Operation, Start, Status, encode_data, encode_end,
 };
 use inventory_tests::World;
 use inventory_tests::agent::item;
@@ -139,10 +138,7 @@ async fn replay(world: &World, file: &Path) {
         agent: Some(info.clone()),
         ..Start::default()
     };
-    connection.send(&encode_start(&start)).await;
-    let opened = connection.start_ack().await;
-    assert_eq!(opened.status, Status::Ok, "{opened:?}");
-    let session = opened.session;
+    let session = connection.open_session(&start).await;
     // In the order of arrival, as batches; what is too large for one goes alone.
     let mut batch = BatchBuilder::new(session, BATCH_BYTES);
     for (seq, document) in &documents {

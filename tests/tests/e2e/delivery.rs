@@ -46,7 +46,8 @@ async fn agents_and_clusters_do_not_touch_each_other() {
         first.full(&[PACKAGES], &of_first),
         second.full(&[PACKAGES], &of_second)
     );
-    (one.all(), two.all());
+    one.all();
+    two.all();
     world.check(&[PACKAGES], 1, &of_first).await;
     world.check(&[PACKAGES], 1_002, &of_second).await;
     first.full(&[PACKAGES], &of_first[..1]).await.all();

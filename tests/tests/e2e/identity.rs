@@ -64,19 +64,17 @@ async fn only_certificates_of_our_authority_that_name_an_agent_are_served() {
 async fn an_agent_speaks_for_itself_alone() {
     let world = World::new("impostor");
     let daemon = world.setup().start_ready().await;
-    let start = |agent_id| {
-        encode_start(&Start {
-            mode: Some(Mode::Delta),
-            size: 2,
-            module: "syscollector".to_owned(),
-            agent_id,
-            protocol_version: 1,
-            nonce: 7 << 32 | 1,
-            ..Start::default()
-        })
+    let start = |agent_id| Start {
+        mode: Some(Mode::Delta),
+        size: 2,
+        module: "syscollector".to_owned(),
+        agent_id,
+        protocol_version: 1,
+        nonce: 7 << 32 | 1,
+        ..Start::default()
     };
     let mut one = Connection::open(&world.endpoint(1)).await.unwrap();
-    one.send(&start(2)).await;
+    one.send(&encode_start(&start(2))).await;
     let ack = one.start_ack().await;
     assert_eq!(
         (ack.status, ack.reason),
@@ -85,8 +83,7 @@ async fn an_agent_speaks_for_itself_alone() {
     assert_eq!(ack.session, NO_SESSION);
 
     // A session of one is nobody else's business.
-    one.send(&start(1)).await;
-    let session = one.start_ack().await.session;
+    let session = one.open_session(&start(1)).await;
     let mut two = Connection::open(&world.endpoint(2)).await.unwrap();
     let rows = packages(0..2, "1");
     two.send(&encode_data(session, &item(0, &rows[0]))).await;

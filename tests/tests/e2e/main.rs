@@ -5,7 +5,7 @@
 //!  session      gaps, duplicates, base peers, hostile frames        local      the Unix socket
 //!  outage       an Indexer that is down, slow, partly failing       restart    kill -9, clean stop, two writers
 //!  operator     status, index resume, metrics, templates            captured   sessions of real endpoints
-//!  programs     the agent's and the stand-in's programs
+//!  programs     the agent's and the stand-in's programs              wire       the way to any Indexer is cut
 //! ```
 //!
 //! With `INVENTORY_TEST_INDEXER_*` all but those that inject faults run against that OpenSearch.
@@ -19,3 +19,4 @@ mod outage;
 mod programs;
 mod restart;
 mod session;
+mod wire;

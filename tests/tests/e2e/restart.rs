@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Instant;
 
-use inventory_sync_core::wire::{End, Mode, Reason, Start, Status, encode_end, encode_start};
+use inventory_sync_core::wire::{End, Mode, Reason, Start, Status, encode_end};
 use inventory_tests::World;
 use inventory_tests::agent::TestAgent;
 use inventory_tests::connection::Connection;
@@ -150,8 +150,7 @@ async fn a_stop_tells_agents_that_it_stops() {
         protocol_version: 1,
         ..Start::default()
     };
-    agent.send(&encode_start(&start)).await;
-    let session = agent.start_ack().await.session;
+    let session = agent.open_session(&start).await;
     daemon.terminate();
     let ack = agent.end_ack().await;
     assert_eq!(

@@ -43,13 +43,6 @@ fn end(session: u64) -> Vec<u8> {
     encode_end(&End { session })
 }
 
-async fn open(connection: &mut Connection, start: &Start) -> u64 {
-    connection.send(&encode_start(start)).await;
-    let ack = connection.start_ack().await;
-    assert_eq!(ack.status, Status::Ok, "{ack:?}");
-    ack.session
-}
-
 /// The verdict behind an optional Processing.
 async fn verdict(connection: &mut Connection) -> EndAck {
     loop {
@@ -66,7 +59,7 @@ async fn gaps_are_asked_for_and_duplicates_do_no_harm() {
     let daemon = world.setup().start_ready().await;
     let mut agent = Connection::open(&world.endpoint(1)).await.unwrap();
     let rows = packages(0..10, "1");
-    let session = open(&mut agent, &start(1, 10, 1 << 32 | 1)).await;
+    let session = agent.open_session(&start(1, 10, 1 << 32 | 1)).await;
     let send = |seq: u64| encode_data(session, &item(seq, &rows[usize::try_from(seq).unwrap()]));
     for seq in [9, 1, 1, 5, 0, 9, 1] {
         agent.send(&send(seq)).await;
@@ -117,12 +110,12 @@ async fn a_retransmitted_start_moves_its_session_to_the_newer_connection() {
     let rows = packages(0..4, "1");
     let begin = start(1, 4, 9 << 32 | 5);
     let mut old = Connection::open(&world.endpoint(1)).await.unwrap();
-    let session = open(&mut old, &begin).await;
+    let session = old.open_session(&begin).await;
     old.send(&encode_data(session, &item(0, &rows[0]))).await;
     let mut new = Connection::open(&world.endpoint(1)).await.unwrap();
     new.send(&encode_data(session, &item(1, &rows[1]))).await;
     assert_eq!(new.end_ack().await.reason, Reason::SessionNotFound);
-    assert_eq!(open(&mut new, &begin).await, session);
+    assert_eq!(new.open_session(&begin).await, session);
     // Same nonce, other bytes; a lower counter of the same incarnation.
     let refused = [
         (start(1, 3, 9 << 32 | 5), Reason::SessionExists),
@@ -144,7 +137,7 @@ async fn a_retransmitted_start_moves_its_session_to_the_newer_connection() {
     let ack = verdict(&mut new).await;
     assert_eq!(ack.status, Status::Ok, "{ack:?}");
     // A Start that comes late is answered with the session that is over.
-    assert_eq!(open(&mut new, &begin).await, session);
+    assert_eq!(new.open_session(&begin).await, session);
     new.send(&end(session)).await;
     assert_eq!(verdict(&mut new).await, ack);
     world.check(&[PACKAGES], 1, &rows).await;
@@ -160,7 +153,7 @@ async fn a_base_peer_gets_ok_and_error_only() {
         .await;
     let mut agent = Connection::open(&world.endpoint(1)).await.unwrap();
     let rows = packages(0..3, "1");
-    let session = open(&mut agent, &base_start(1, 3)).await;
+    let session = agent.open_session(&base_start(1, 3)).await;
     for (seq, row) in (0..).zip(&rows) {
         agent.send(&encode_data(session, &item(seq, row))).await;
     }
@@ -171,14 +164,14 @@ async fn a_base_peer_gets_ok_and_error_only() {
     world.check_with(&[PACKAGES], 1, &info, &rows).await;
 
     // Gaps are not asked for; at the idle limit the session ends.
-    let session = open(&mut agent, &base_start(1, 3)).await;
+    let session = agent.open_session(&base_start(1, 3)).await;
     agent.send(&encode_data(session, &item(1, &rows[1]))).await;
     agent.send(&end(session)).await;
     let ack = agent.end_ack().await;
     assert_eq!((ack.status, ack.session), (Status::Error, session));
 
     // A refused item ends as Error, and its neighbours are stored.
-    let session = open(&mut agent, &base_start(1, 2)).await;
+    let session = agent.open_session(&base_start(1, 2)).await;
     let bad = Document::upsert(PACKAGES, "bad", "{");
     agent.send(&encode_data(session, &item(0, &bad))).await;
     let good = &packages(8..9, "1")[0];
@@ -241,7 +234,7 @@ async fn what_is_not_built_or_not_allowed_is_refused() {
         }
     }
     // Members of the union that are not built are answered, and drop nothing.
-    let session = open(&mut agent, &start(1, 1, 0)).await;
+    let session = agent.open_session(&start(1, 1, 0)).await;
     let unknown = [
         encode_data_clean(&Default::default()),
         encode_checksum_module(&Default::default()),
@@ -272,7 +265,7 @@ async fn a_wrong_message_ends_its_session() {
     let _daemon = world.setup().start_ready().await;
     let mut agent = Connection::open(&world.endpoint(1)).await.unwrap();
     let row = &packages(0..1, "1")[0];
-    let session = open(&mut agent, &start(1, 3, 0)).await;
+    let session = agent.open_session(&start(1, 3, 0)).await;
     agent.send(&encode_data(session, &item(3, row))).await;
     let ack = agent.end_ack().await;
     assert_eq!(
@@ -326,7 +319,7 @@ async fn a_greeting_is_answered_and_decides_nothing() {
         Answer::Hello(answer) => assert_eq!((answer.protocol_version, answer.features), (1, 0)),
         other => panic!("{other:?}"),
     }
-    open(&mut agent, &base_start(1, 1)).await;
+    agent.open_session(&base_start(1, 1)).await;
 }
 
 #[tokio::test]
@@ -347,7 +340,7 @@ async fn an_oversize_frame_is_refused_before_it_is_read() {
     agent.closed().await;
     // One of just that length is served.
     let mut agent = Connection::open(&world.endpoint(1)).await.unwrap();
-    let session = open(&mut agent, &start(1, 1, 0)).await;
+    let session = agent.open_session(&start(1, 1, 0)).await;
     let text = "x".repeat(60 << 10);
     let data = format!(r#"{{"package":{{"description":"{text}"}}}}"#);
     let row = Document::upsert(PACKAGES, "long", data);
@@ -376,7 +369,7 @@ async fn garbage_closes_the_connection_after_a_few_frames() {
         );
     }
     // Something sensible in between, and the count begins anew.
-    let session = open(&mut agent, &start(1, 1, 0)).await;
+    let session = agent.open_session(&start(1, 1, 0)).await;
     assert!(agent.is_silent(SILENCE).await);
     for _ in 0..4 {
         agent.send(&[0xff; 100]).await;

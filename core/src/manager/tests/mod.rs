@@ -2,14 +2,19 @@
 //! all in a world that answers honestly.
 
 mod bad_input;
+mod deadlines;
 mod delivery;
 mod harness;
+mod honest;
 mod outcomes;
 mod packing;
 mod properties;
+mod requests;
 mod staging;
+mod stop;
 mod text;
 mod transcripts;
+mod versions;
 
 use crate::config::{Catalogue, Config};
 use crate::document::{ChunkLoad, DiffSummary, Failure, Failures, PlanSummary};

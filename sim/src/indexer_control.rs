@@ -1,0 +1,215 @@
+//! What the Indexer does for the coordinator: indices, the writer document, counts, refreshes, listings.
+
+use inventory_indexer::model::engine::{Condition, Outcome};
+use inventory_sync_core::answer::{self, Collector, Page};
+use inventory_sync_core::coordinator::{
+    CountOutcome, IndexOutcome, ListingReport, ListingTarget, RefreshOutcome, WriteOutcome,
+    WriterCondition, WriterDocument, WriterOutcome,
+};
+use inventory_sync_core::id::{IndexId, Version};
+use inventory_sync_core::manager::ListingOutcome;
+
+use crate::faults::Fault;
+use crate::indexer_node::{IndexerNode, WRITER_INDEX};
+use crate::world::World;
+
+impl World {
+    pub(crate) fn create_index(&mut self, reachable: bool, name: &str) -> IndexOutcome {
+        if !reachable {
+            return IndexOutcome::Unknown;
+        }
+        let now_ms = self.unix_ms();
+        if self.indexer.model.get_index(name).is_none() {
+            let settings = IndexerNode::settings(&self.options);
+            if let Err(refusal) = self
+                .indexer
+                .model
+                .create_index(name, settings, None, now_ms)
+            {
+                return IndexOutcome::Refused(refusal.to_string());
+            }
+            let red = self.indexer.red;
+            self.indexer
+                .model
+                .change_index(name, |index| index.shard_missing = red);
+        }
+        IndexOutcome::Exists
+    }
+
+    /// The writer document as it stands in the Indexer.
+    pub(crate) fn writer_document(&self) -> Option<(WriterDocument, u64, u64)> {
+        let stored = self
+            .indexer
+            .model
+            .get_index(WRITER_INDEX)?
+            .get(&self.options.config.cluster)?;
+        let read: serde_json::Value = serde_json::from_slice(stored.source()).ok()?;
+        let document = WriterDocument {
+            writer: read.get("writer")?.as_str()?.to_owned(),
+            nonce: read.get("nonce")?.as_str()?.parse().ok()?,
+            bound: Version(read.get("bound")?.as_u64()?),
+        };
+        Some((document, stored.seq_no, stored.primary_term))
+    }
+
+    pub(crate) fn read_writer(&self) -> WriterOutcome {
+        if self.indexer.red || self.indexer.model.get_index(WRITER_INDEX).is_none() {
+            return WriterOutcome::Unknown;
+        }
+        match self.writer_document() {
+            Some((document, seq_no, primary_term)) => WriterOutcome::Found {
+                document,
+                seq_no,
+                primary_term,
+            },
+            None => WriterOutcome::Absent,
+        }
+    }
+
+    pub(crate) fn write_writer(
+        &mut self,
+        condition: WriterCondition,
+        document: &WriterDocument,
+    ) -> WriteOutcome {
+        let condition = match condition {
+            WriterCondition::Absent => Condition::Absent,
+            WriterCondition::Unchanged {
+                seq_no,
+                primary_term,
+            } => Condition::Unchanged {
+                seq_no,
+                primary_term,
+            },
+        };
+        let source = answer::render_writer(document).into();
+        let (cluster, now_ms) = (self.options.config.cluster.clone(), self.unix_ms());
+        match self
+            .indexer
+            .model
+            .index(WRITER_INDEX, &cluster, condition, source, now_ms)
+        {
+            Ok(applied) => {
+                debug_assert!(matches!(
+                    applied.outcome,
+                    Outcome::Created | Outcome::Updated
+                ));
+                WriteOutcome::Written {
+                    seq_no: applied.seq_no,
+                    primary_term: applied.primary_term,
+                }
+            }
+            Err(refusal) if refusal.status == 409 => WriteOutcome::Conflict,
+            Err(refusal) if refusal.status >= 500 => WriteOutcome::Unknown,
+            Err(_) => WriteOutcome::Refused,
+        }
+    }
+
+    pub(crate) fn count_documents(&mut self) -> CountOutcome {
+        if self.indexer.red {
+            return CountOutcome::Unknown;
+        }
+        let now_ms = self.unix_ms();
+        self.indexer.model.refresh_all(now_ms);
+        let count = self
+            .indexer
+            .model
+            .indices()
+            .filter(|index| &*index.name != WRITER_INDEX);
+        CountOutcome::Documents(count.map(|index| index.visible().len() as u64).sum())
+    }
+
+    pub(crate) fn refresh(&mut self, indices: &[IndexId]) -> RefreshOutcome {
+        let catalogue = &self.options.config.catalogue;
+        let names: Vec<&str> = indices
+            .iter()
+            .map(|index| catalogue.index_name(*index))
+            .collect();
+        let now_ms = self.schedule.now().0 + crate::world::EPOCH_MS;
+        let incomplete = self.faults.strikes(Fault::RefreshIncomplete);
+        if incomplete && let Some((missed, rest)) = names.split_first() {
+            // One shard does not answer; the others are refreshed, and the status is 200.
+            let _ = self.indexer.model.refresh(rest, now_ms);
+            let _ = missed;
+            return answer::refreshed(
+                200,
+                br#"{"_shards":{"total":2,"successful":1,"failed":0}}"#,
+                catalogue,
+                indices,
+            );
+        }
+        match self.indexer.model.refresh(&names, now_ms) {
+            Ok(shards) => {
+                let body = format!(
+                    r#"{{"_shards":{{"total":{},"successful":{},"failed":0}}}}"#,
+                    shards.total, shards.successful
+                );
+                answer::refreshed(200, body.as_bytes(), catalogue, indices)
+            }
+            Err(refusal) => answer::refreshed(
+                refusal.status,
+                &refusal.body().to_bytes(),
+                catalogue,
+                indices,
+            ),
+        }
+    }
+
+    /// A scroll over the documents of the targets: pages as an Indexer writes them, read as production does.
+    pub(crate) fn list(&mut self, indices: &[IndexId], targets: &[ListingTarget]) -> ListingReport {
+        let catalogue = &self.options.config.catalogue;
+        let Some(process) = &mut self.process else {
+            return ListingReport::Failed;
+        };
+        let mut wanted = Vec::new();
+        let mut collectors = Vec::new();
+        for (place, target) in targets.iter().enumerate() {
+            if let Some((_, table)) = process.tables.get(&target.session) {
+                wanted.push(place);
+                collectors.push(Collector::new(table.id_prefix(), table.overlay()));
+            }
+        }
+        let mut hits = Vec::new();
+        for index in indices
+            .iter()
+            .filter_map(|index| self.indexer.model.get_index(catalogue.index_name(*index)))
+        {
+            for (id, document) in index.visible() {
+                let theirs = targets
+                    .iter()
+                    .any(|target| id.starts_with(&process.scheme.id_prefix(target.agent)));
+                if theirs {
+                    let head = serde_json::json!({ "_index": &*index.name, "_id": &**id, "_version": document.version });
+                    let mut hit = head.to_string().into_bytes();
+                    hit.pop();
+                    hit.extend_from_slice(b",\"_source\":");
+                    hit.extend_from_slice(document.source());
+                    hit.push(b'}');
+                    hits.push(hit);
+                }
+            }
+        }
+        let successful = if self.indexer.red { 0 } else { indices.len() };
+        let mut body = format!(
+            r#"{{"_scroll_id":"s","timed_out":false,"_shards":{{"total":{},"successful":{successful},"failed":0}},"hits":{{"hits":["#,
+            indices.len()
+        )
+        .into_bytes();
+        body.extend_from_slice(&hits.join(&b','));
+        body.extend_from_slice(b"]}}");
+        match answer::page(200, &body, catalogue, indices, &mut collectors) {
+            Page::Hits { .. } => {}
+            Page::Paused { indices } => return ListingReport::Paused { indices },
+            Page::Failed => return ListingReport::Failed,
+        }
+        let mut outcomes = vec![ListingOutcome::Failed; targets.len()];
+        for (place, collector) in wanted.into_iter().zip(collectors) {
+            let listing = collector.finish();
+            outcomes[place] = ListingOutcome::Complete {
+                highest: listing.highest(),
+                documents: listing.len() as u64,
+            };
+            process.listings.insert(targets[place].session, listing);
+        }
+        ListingReport::Complete { targets: outcomes }
+    }
+}

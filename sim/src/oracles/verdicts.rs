@@ -1,0 +1,205 @@
+//! Verdicts: what one acknowledges is in the Indexer at that instant (I-2), and what it lists as failed was.
+
+use inventory_sync_core::id::{SessionId, Version};
+use inventory_sync_core::wire::{EndAck, Reason, Status};
+
+use super::documents::Acknowledged;
+use super::{Body, Oracles};
+use crate::content::{Content, DocKey};
+
+impl Oracles {
+    /// A verdict: what it acknowledges is in the Indexer at this instant.
+    pub(super) fn judge_verdict(&mut self, session: SessionId, ack: &EndAck) {
+        let in_part = ack.status == Status::Error && ack.reason == Reason::PartiallyRejected;
+        if ack.status == Status::Ok {
+            self.counts.ok += 1;
+        } else if in_part {
+            self.counts.partial += 1;
+        } else {
+            self.counts.failed += 1;
+            return;
+        }
+        let Some(known) = self.sessions.get(&session) else {
+            return;
+        };
+        let Some(offer) = known.offer.clone() else {
+            return;
+        };
+        let (grant, order) = (known.grant, known.completed);
+        let Some(order) = order else {
+            self.fail(
+                "I-6",
+                "a verdict on its items only for a complete session",
+                format!("session {session}"),
+            );
+            return;
+        };
+        self.judge_failed(session, ack);
+        // What lies behind the end of a cut list is not acknowledged.
+        let listed_to = match ack.failed.last() {
+            Some(last) if ack.failed_more => usize::try_from(last.seq).unwrap_or(usize::MAX),
+            Some(_) | None => usize::MAX,
+        };
+        let failed = |seq: usize| {
+            seq > listed_to
+                || ack
+                    .failed
+                    .binary_search_by_key(&(seq as u64), |item| item.seq)
+                    .is_ok()
+        };
+        let acknowledged = Acknowledged { order, session };
+        for (key, seq, body) in offer.finals() {
+            if failed(seq) {
+                continue;
+            }
+            self.counts.acknowledged += 1;
+            let content = match body {
+                Body::Upsert(content) => Some(content),
+                Body::Delete => None,
+                Body::BadPayload | Body::BadName => {
+                    let seen = format!("sequence {seq} of session {session} is acknowledged");
+                    self.fail(
+                        "failed is exact",
+                        "an item that cannot be stored is listed as failed",
+                        seen,
+                    );
+                    continue;
+                }
+            };
+            self.judge_stored(session, key, content, grant);
+            self.documents
+                .acknowledged
+                .insert(key, (acknowledged, content));
+        }
+        if offer.full && !ack.failed_more {
+            self.judge_replaced(session, ack, acknowledged);
+        }
+        let bad_names = offer
+            .items
+            .iter()
+            .enumerate()
+            .filter(|(_, item)| item.body == Body::BadName);
+        for (seq, _) in bad_names {
+            if !failed(seq) {
+                let seen = format!("sequence {seq} of session {session} is acknowledged");
+                self.fail(
+                    "failed is exact",
+                    "an item that cannot be stored is listed as failed",
+                    seen,
+                );
+            }
+        }
+    }
+
+    /// The document is what the session made it, or a later session of the agent changed it since.
+    fn judge_stored(
+        &mut self,
+        session: SessionId,
+        key: DocKey,
+        content: Option<Content>,
+        grant: Option<Version>,
+    ) {
+        let stored = self.documents.stored.get(&key).copied();
+        if stored.map(|stored| stored.content) == content {
+            return;
+        }
+        let later = stored
+            .filter(|stored| grant.is_none_or(|grant| stored.version > grant))
+            .and_then(|stored| self.versions.owner(key.agent(), stored.version))
+            .is_some_and(|owner| {
+                let order = |session: SessionId| {
+                    self.sessions
+                        .get(&session)
+                        .and_then(|known| known.completed)
+                };
+                order(owner) > order(session)
+            });
+        if !later {
+            let expected = format!("{key:?} is {content:?} when session {session} is told so");
+            self.fail(
+                "I-2",
+                expected,
+                format!("{stored:?}, the session's grant is {grant:?}"),
+            );
+        }
+    }
+
+    /// After a Full its indices hold its items and nothing else of the agent.
+    fn judge_replaced(&mut self, session: SessionId, ack: &EndAck, acknowledged: Acknowledged) {
+        let Some(offer) = self
+            .sessions
+            .get(&session)
+            .and_then(|known| known.offer.clone())
+        else {
+            return;
+        };
+        let listed = |seq: usize| ack.failed.iter().any(|item| item.seq == seq as u64);
+        for index in &offer.indices {
+            let extra = self
+                .documents
+                .stored
+                .range(DocKey::all_of(offer.agent, *index))
+                .find(|(key, _)| {
+                    offer
+                        .last_on(**key)
+                        .is_none_or(|(seq, body)| body == Body::Delete && !listed(seq))
+                });
+            // A removal that was refused has no sequence to be listed by: then the Full is not Ok.
+            if let Some((key, stored)) = extra
+                && ack.status == Status::Ok
+            {
+                let seen = format!("{key:?} is {stored:?}");
+                self.fail(
+                    "I-2: replacement",
+                    format!("only items of the Full {session} in its indices"),
+                    seen,
+                );
+            }
+            if ack.status == Status::Ok {
+                self.documents
+                    .replaced
+                    .insert((offer.agent, *index), acknowledged);
+            }
+        }
+    }
+
+    /// What is listed as failed for good was refused for its document's sake, or could not be stored.
+    fn judge_failed(&mut self, session: SessionId, ack: &EndAck) {
+        let Some(known) = self.sessions.get(&session) else {
+            return;
+        };
+        let Some(offer) = &known.offer else { return };
+        let mut wrong = None;
+        for pair in ack.failed.windows(2) {
+            if pair[0].seq >= pair[1].seq {
+                wrong = Some(format!("sequence {} behind {}", pair[1].seq, pair[0].seq));
+            }
+        }
+        if ack.status == Status::Ok && (!ack.failed.is_empty() || ack.failed_more) {
+            wrong = Some(format!("Ok with {:?}", ack.failed));
+        }
+        for failed in ack.failed.iter().filter(|failed| !failed.retryable) {
+            let item = usize::try_from(failed.seq)
+                .ok()
+                .and_then(|seq| offer.items.get(seq));
+            let own = matches!(
+                item.map(|item| item.body),
+                Some(Body::BadName | Body::BadPayload)
+            );
+            let shared = item.and_then(|item| Some((item, offer.last_on(item.key)?.1)));
+            let shared = shared.is_some_and(|(item, last)| {
+                last == Body::BadPayload || known.refused.contains_key(&item.key)
+            });
+            if !own && !shared {
+                wrong = Some(format!("{failed:?} for {item:?}"));
+            }
+        }
+        if let Some(seen) = wrong {
+            self.fail(
+                "failed is exact",
+                format!("a list of what was refused in session {session}"),
+                seen,
+            );
+        }
+    }
+}
