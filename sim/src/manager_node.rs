@@ -174,6 +174,10 @@ impl World {
         }
     }
 
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one arm for each command, most of them a line or two"
+    )]
     fn obey_shard(&mut self, life: u32, shard: u16, command: Command<Scanned>) {
         let now = self.now();
         match command {

@@ -157,7 +157,8 @@ impl Driver {
             match command {
                 Command::Tell { shard, event } => {
                     // Whoever is told the outcome asks with a new one, if it asks again.
-                    if let (Some(shard), manager::Event::Listed { session, .. }) = (shard, &*event) {
+                    if let (Some(shard), manager::Event::Listed { session, .. }) = (shard, &*event)
+                    {
                         collectors.remove(&(shard, *session));
                     }
                     self.tell(shard, &event).await;

@@ -1,17 +1,15 @@
 //! Deadlines of a delivery: what counts, and what they make of it (`docs/protocol.md` section 4).
 
-use super::harness::{AGENT, Shard, UNIX_MS};
-use super::{PACKAGES, PORTS, config, delta, diff, load, plan, start};
-use crate::answer::{BulkOutcome, PartOutcome};
-use crate::config::Config;
-use crate::document::{Class, PlanSummary};
-use crate::id::{AgentId, IndexId, SessionId, VERSION_STEP, Version};
+use super::harness::Shard;
+use super::{PACKAGES, config, delta, plan};
+use crate::answer::BulkOutcome;
+use crate::id::SessionId;
 use crate::manager::{
-    AgentFloor, Command, Event, Health, IndexState, IndexTrouble, ListingOutcome, Record, Timer,
+    Command, Event, Health, IndexState,
     Unready,
 };
 use crate::time::Tick;
-use crate::wire::{Mode, Reason, Start, Status};
+use crate::wire::{Reason, Start, Status};
 
 fn verdict(shard: &Shard, id: SessionId) -> Option<(Status, Reason)> {
     let verdict = shard.verdict(id)?;

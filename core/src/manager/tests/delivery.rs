@@ -1,14 +1,13 @@
 //! Taint, and the order of a Full (`docs/protocol.md` sections 5 and 6).
 
-use super::harness::{AGENT, Shard, UNIX_MS};
+use super::harness::Shard;
 use super::{PACKAGES, PORTS, config, delta, diff, load, plan, start};
 use crate::answer::{BulkOutcome, PartOutcome};
 use crate::config::Config;
 use crate::document::{Class, PlanSummary};
-use crate::id::{AgentId, IndexId, SessionId, VERSION_STEP, Version};
+use crate::id::{IndexId, SessionId, Version};
 use crate::manager::{
-    AgentFloor, Command, Event, Health, IndexState, IndexTrouble, ListingOutcome, Record, Timer,
-    Unready,
+    Command, Event, IndexState, IndexTrouble, ListingOutcome, Timer,
 };
 use crate::time::Tick;
 use crate::wire::{Mode, Reason, Start, Status};

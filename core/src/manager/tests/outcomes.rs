@@ -1,11 +1,11 @@
 //! What a shard makes of the answer to each operation (`docs/protocol.md` sections 4, 5 and 8).
 
-use super::harness::{Shard, UNIX_MS, all_stored, refused, run};
+use super::harness::{Shard, UNIX_MS, run};
 use super::{PACKAGES, PORTS, config, delta, failures, plan};
-use crate::answer::{BulkOutcome, PartOutcome, Refusal};
+use crate::answer::{BulkOutcome, PartOutcome};
 use crate::config::Config;
-use crate::document::{Class, Runs};
-use crate::id::{BulkId, SessionId, VERSION_CEILING, VERSION_STEP, Version};
+use crate::document::Class;
+use crate::id::{SessionId, VERSION_CEILING, VERSION_STEP, Version};
 use crate::manager::{Command, Event, IndexState, IndexTrouble, Observation, Tally};
 use crate::wire::{Mode, Reason, Status};
 

@@ -1,13 +1,12 @@
 //! What a shard makes of an answer to a whole request (`docs/protocol.md` section 8).
 
-use super::harness::{Shard, UNIX_MS, all_stored, refused, run};
-use super::{PACKAGES, PORTS, config, delta, failures, plan};
+use super::harness::{Shard, all_stored, refused, run};
+use super::{PACKAGES, config, delta, failures, plan};
 use crate::answer::{BulkOutcome, PartOutcome, Refusal};
-use crate::config::Config;
 use crate::document::{Class, Runs};
-use crate::id::{BulkId, SessionId, VERSION_CEILING, VERSION_STEP, Version};
-use crate::manager::{Command, Event, IndexState, IndexTrouble, Observation, Tally};
-use crate::wire::{Mode, Reason, Status};
+use crate::id::{BulkId, SessionId};
+use crate::manager::{Command, Event, Observation};
+use crate::wire::{Reason, Status};
 
 fn verdict(shard: &Shard, id: SessionId) -> Option<(Status, Reason)> {
     let verdict = shard.verdict(id)?;

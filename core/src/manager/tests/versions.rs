@@ -1,17 +1,13 @@
 //! Versions, their bound, and the lease (`docs/protocol.md` section 5).
 
 use super::harness::{AGENT, Shard, UNIX_MS};
-use super::{PACKAGES, PORTS, config, delta, diff, load, plan, start};
-use crate::answer::{BulkOutcome, PartOutcome};
-use crate::config::Config;
-use crate::document::{Class, PlanSummary};
-use crate::id::{AgentId, IndexId, SessionId, VERSION_STEP, Version};
+use super::{config, delta, plan};
+use crate::id::{AgentId, SessionId, VERSION_STEP, Version};
 use crate::manager::{
-    AgentFloor, Command, Event, Health, IndexState, IndexTrouble, ListingOutcome, Record, Timer,
-    Unready,
+    AgentFloor, Command, Event, Record,
 };
 use crate::time::Tick;
-use crate::wire::{Mode, Reason, Start, Status};
+use crate::wire::{Reason, Start, Status};
 
 fn verdict(shard: &Shard, id: SessionId) -> Option<(Status, Reason)> {
     let verdict = shard.verdict(id)?;
