@@ -4,10 +4,7 @@ use super::harness::Shard;
 use super::{PACKAGES, config, delta, plan};
 use crate::answer::BulkOutcome;
 use crate::id::SessionId;
-use crate::manager::{
-    Command, Event, Health, IndexState,
-    Unready,
-};
+use crate::manager::{Command, Event, Health, IndexState, Unready};
 use crate::time::Tick;
 use crate::wire::{Reason, Start, Status};
 

@@ -6,9 +6,7 @@ use crate::answer::{BulkOutcome, PartOutcome};
 use crate::config::Config;
 use crate::document::{Class, PlanSummary};
 use crate::id::{IndexId, SessionId, Version};
-use crate::manager::{
-    Command, Event, IndexState, IndexTrouble, ListingOutcome, Timer,
-};
+use crate::manager::{Command, Event, IndexState, IndexTrouble, ListingOutcome, Timer};
 use crate::time::Tick;
 use crate::wire::{Mode, Reason, Start, Status};
 

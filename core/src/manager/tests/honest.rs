@@ -43,7 +43,6 @@ struct World {
     sessions: BTreeMap<SessionId, Session>,
     operations: BTreeMap<(SessionId, Class), Operations>,
     tainted_until: BTreeMap<(u64, bool), Tick>,
-    granted: BTreeMap<AgentId, Version>,
     events: VecDeque<Event<u32>>,
     flights: Vec<(Tick, BulkId, Vec<Part>)>,
 }
@@ -64,7 +63,6 @@ impl World {
             sessions: BTreeMap::new(),
             operations: BTreeMap::new(),
             tainted_until: BTreeMap::new(),
-            granted: BTreeMap::new(),
             events: VecDeque::new(),
             flights: Vec::new(),
         }
@@ -241,15 +239,22 @@ impl World {
     /// What must hold of every part that is sent.
     fn watch(&mut self, part: &Part) {
         let known = self.sessions[&part.session];
-        let highest = self.granted.entry(part.agent).or_default();
-        match known.version {
-            Some(version) => assert_eq!(version, part.version, "one version for a session"),
-            None => {
-                assert!(part.version.0 >= highest.0 + VERSION_STEP || highest.0 == 0);
-                *highest = part.version;
-                self.sessions.get_mut(&part.session).unwrap().version = Some(part.version);
+        for other in self.sessions.values() {
+            let same_agent = other.lane.0 == known.lane.0;
+            let Some(given) = other.version.filter(|_| same_agent) else {
+                continue;
+            };
+            if known.version.is_some() {
+                break;
             }
+            let apart = given.0.abs_diff(part.version.0);
+            assert!(apart >= VERSION_STEP, "grants of an agent lie a step apart");
+            let same_lane = other.lane == known.lane;
+            assert!(!same_lane || given < part.version, "and rise within a lane");
         }
+        let version = known.version.unwrap_or(part.version);
+        assert_eq!(version, part.version, "one version for a session");
+        self.sessions.get_mut(&part.session).unwrap().version = Some(version);
         assert!(part.version < Version((UNIX_MS + 100_000_000) * VERSION_STEP));
         if part.class == Class::Removal {
             let upserts = self.operations.get(&(part.session, Class::Upsert)).cloned();

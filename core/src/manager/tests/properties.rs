@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::harness::{Shard, UNIX_MS, all_stored, frame, peer, refused, run};
+use super::harness::{Shard, UNIX_MS, all_stored, frame, peer, refused};
 use super::{PACKAGES, config, failures, plan, start};
 use crate::answer::{BulkOutcome, PartOutcome, Refusal};
 use crate::config::Config;
@@ -305,14 +305,4 @@ proptest! {
     fn early_ticks_change_nothing(steps in steps(), ticks in 1_u64..4) {
         prop_assert_eq!(play(&steps, 0).commands, play(&steps, ticks).commands);
     }
-}
-
-/// The one part that any events may not reach: an answer for operations that were never asked for is
-/// the caller's bug; what is asked for is within the plan.
-#[test]
-fn operations_are_those_of_the_plan() {
-    let mut shard = Shard::ready(tight());
-    shard.planned_delta(4, 0);
-    shard.linger();
-    assert_eq!(shard.last_bulk().1[0].ordinals, run(0, 3));
 }

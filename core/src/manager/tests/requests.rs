@@ -15,13 +15,6 @@ fn verdict(shard: &Shard, id: SessionId) -> Option<(Status, Reason)> {
 
 const STORED: Option<(Status, Reason)> = Some((Status::Ok, Reason::None));
 
-fn some(count: u64, rest: PartOutcome) -> PartOutcome {
-    PartOutcome {
-        stored: vec![(PACKAGES, count)],
-        ..rest
-    }
-}
-
 /// A session of so many upserts whose one request is out.
 fn sent(shard: &mut Shard, upserts: u32) -> SessionId {
     let id = shard.planned_delta(upserts, 0);

@@ -3,9 +3,7 @@
 use super::harness::{AGENT, Shard, UNIX_MS};
 use super::{config, delta, plan};
 use crate::id::{AgentId, SessionId, VERSION_STEP, Version};
-use crate::manager::{
-    AgentFloor, Command, Event, Record,
-};
+use crate::manager::{AgentFloor, Command, Event, Record};
 use crate::time::Tick;
 use crate::wire::{Reason, Start, Status};
 
@@ -15,8 +13,6 @@ fn verdict(shard: &Shard, id: SessionId) -> Option<(Status, Reason)> {
 }
 
 const STORED: Option<(Status, Reason)> = Some((Status::Ok, Reason::None));
-const UNAVAILABLE: Option<(Status, Reason)> = Some((Status::Offline, Reason::IndexerUnavailable));
-
 fn is_bulk(command: &Command<u32>) -> bool {
     matches!(command, Command::Bulk { .. })
 }
