@@ -86,9 +86,6 @@ impl World {
         let round_trip_ms = 2 * (self.options.link_ms + self.options.store_ms);
         config.info = agent_info(id);
         config.version_floor = floor;
-        if self.options.base_peers {
-            config.protocol_version = 0;
-        }
         config.answer_timeout_ms = 500 + 4 * round_trip_ms;
         config.processing_poll_ms = 5_000 + round_trip_ms;
         config.session_max_ms = self

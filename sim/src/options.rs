@@ -34,8 +34,6 @@ pub struct Options {
     pub delta_items_max: u32,
     /// Whether agents put several operations on one document into a session.
     pub sloppy: bool,
-    /// Whether agents know only the base of the protocol.
-    pub base_peers: bool,
     /// Whether connections are relays'.
     pub relays: bool,
     /// Largest frame of an agent.
@@ -91,7 +89,6 @@ impl Options {
             fulls_per_mille: 200,
             delta_items_max: 20,
             sloppy: false,
-            base_peers: false,
             relays: false,
             frame_bytes_max: 4_096,
             link_ms: 20,
@@ -116,7 +113,6 @@ impl Options {
         options.config.catalogue = catalogue(sizes.between(1, 2), sizes.between(1, 3));
         options.delta_items_max = *sizes.pick(&[1, 3, 20]);
         options.sloppy = sizes.chance(400_000);
-        options.base_peers = sizes.chance(150_000);
         options.relays = sizes.chance(250_000);
         options.frame_bytes_max = *sizes.pick(&[4_096, 8_192, 65_536]);
         options.fulls_per_mille = *sizes.pick(&[0, 100, 300, 700]);

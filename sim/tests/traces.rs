@@ -289,7 +289,7 @@ mod swarm {
 
     #[test]
     fn taint_gates_listings() {
-        found_within(Rule::TaintGatesListings, 400);
+        found_within(Rule::TaintGatesListings, 2_000);
     }
 
     #[test]
