@@ -285,14 +285,21 @@ impl<P> Manager<P> {
         stalled
     }
 
-    /// Forgets the parts of an ending session that wait to be sent alone.
+    /// The parts of an ending session that wait to be sent alone are not sent. They go back to its
+    /// queues: they are undecided, and a verdict must not take them for stored.
     pub(super) fn drop_isolated(&mut self, id: SessionId) {
+        let mut dropped = Vec::new();
         for parts in &mut self.dispatch.isolated {
-            parts.retain(|part| part.session != id);
+            dropped.extend(parts.extract_if(.., |part| part.session == id));
         }
         self.dispatch.isolated.retain(|parts| !parts.is_empty());
         if let Some((_, delivery)) = self.delivery(id) {
             delivery.isolated = 0;
+            for part in dropped {
+                delivery.queues[place(part.class)]
+                    .fresh
+                    .extend(&part.ordinals);
+            }
         }
     }
 

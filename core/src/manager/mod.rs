@@ -314,7 +314,11 @@ impl<P> Manager<P> {
             Timer::TaintEnd(session) => self.advance(session, out),
             Timer::Index(index) => self.on_index_timer(index, out),
             Timer::Linger | Timer::Dispatch => {}
-            Timer::Sweep => self.on_sweep(),
+            Timer::Sweep => {
+                self.on_sweep();
+                // Here, not at the next event: an early tick must not move it.
+                self.timers.arm(Timer::Sweep, self.now + SWEEP_INTERVAL_MS);
+            }
         }
     }
 

@@ -157,6 +157,8 @@ impl<P> Manager<P> {
             if half == 0 {
                 // The I/O side answers for a lone operation; a request without one is its fault.
                 let id = only.session;
+                let part = only.clone();
+                self.return_part(&part, &Runs::new());
                 let detail = "the Indexer refused a request of one operation".to_owned();
                 return self.condemn(id, Status::Error, Reason::IndexerRejected, detail);
             }
@@ -170,24 +172,26 @@ impl<P> Manager<P> {
             Vec::new()
         };
         for half in [second, parts] {
-            let live: Vec<Part> = half
-                .into_iter()
-                .filter(|part| self.isolate(part.session))
-                .collect();
+            let live: Vec<Part> = half.into_iter().filter(|part| self.isolate(part)).collect();
             if !live.is_empty() {
                 self.dispatch.isolated.push_front(live);
             }
         }
     }
 
-    /// Counts a part that is to be sent alone; `false` if its session sends nothing more.
-    fn isolate(&mut self, id: SessionId) -> bool {
-        match self.delivery(id) {
+    /// Counts a part that is to be sent alone; `false` if its session sends nothing more: then it goes
+    /// back, undecided.
+    fn isolate(&mut self, part: &Part) -> bool {
+        match self.delivery(part.session) {
             Some((_, delivery)) if delivery.doom.is_none() => {
                 delivery.isolated += 1;
                 true
             }
-            _ => false,
+            Some(_) => {
+                self.return_part(part, &Runs::new());
+                false
+            }
+            None => false,
         }
     }
 

@@ -201,11 +201,11 @@ impl Shard {
     }
 
     pub(super) fn last_stage(&self) -> StageId {
-        let stages = self.commands.iter().filter_map(|command| match command {
+        let mut stages = self.commands.iter().filter_map(|command| match command {
             Command::Stage { stage, .. } => Some(*stage),
             _ => None,
         });
-        stages.last().expect("a write")
+        stages.next_back().expect("a write")
     }
 
     /// A session of agent 1 with all its items stored, that waits for its plan.

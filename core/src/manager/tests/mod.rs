@@ -15,6 +15,7 @@ mod stop;
 mod text;
 mod transcripts;
 mod versions;
+mod world;
 
 use crate::config::{Catalogue, Config};
 use crate::document::{ChunkLoad, DiffSummary, Failure, Failures, PlanSummary};

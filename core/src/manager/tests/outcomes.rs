@@ -102,7 +102,8 @@ fn delete_that_was_sent_before_goes_on_after_a_refusal_for_load() {
 
 #[test]
 fn trouble_of_an_index_is_told_and_its_operations_wait() {
-    let troubles: [(fn(&mut PartOutcome), IndexTrouble); 3] = [
+    type Change = fn(&mut PartOutcome);
+    let troubles: [(Change, IndexTrouble); 3] = [
         (
             |part| part.blocked = vec![(PORTS, run(0, 0))],
             IndexTrouble::Blocked,

@@ -204,3 +204,25 @@ fn backoff_doubles_with_each_request_and_not_with_its_parts() {
     assert_eq!(verdict(&shard, id), STORED);
     assert_eq!(Runs::up_to(2), shard.last_bulk().1[0].ordinals);
 }
+
+/// What a refused request carried is undecided, also when its session is about to end.
+#[test]
+fn end_of_a_session_does_not_take_unsent_pieces_for_stored() {
+    let late = Some((Status::Offline, Reason::IndexerUnavailable));
+    for operations in [1, 4] {
+        let mut shard = Shard::ready(config());
+        let id = sent(&mut shard, operations);
+        shard.pass(130_000);
+        shard.whole(refused(Refusal::Malformed));
+        assert_eq!(verdict(&shard, id), late, "{operations} operations");
+    }
+
+    let mut shard = Shard::ready(config());
+    let id = sent(&mut shard, 4);
+    shard.whole(refused(Refusal::Malformed));
+    assert_eq!(shard.last_parts(), [(Class::Upsert, "0-1".to_owned())]);
+    shard.say(Event::Shutdown);
+    shard.store();
+    let shut = Some((Status::Offline, Reason::ShuttingDown));
+    assert_eq!(verdict(&shard, id), shut, "two were never sent again");
+}

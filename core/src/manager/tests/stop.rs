@@ -113,7 +113,9 @@ fn open_write_is_waited_for() {
 
 #[test]
 fn request_that_is_out_decides_and_then_whether_the_stop_is_clean() {
-    let ends: [(fn(&mut Shard), Option<(Status, Reason)>, bool); 3] = [
+    type Answer = fn(&mut Shard);
+    type Told = Option<(Status, Reason)>;
+    let ends: [(Answer, Told, bool); 3] = [
         (Shard::store, Some((Status::Ok, Reason::None)), true),
         (|shard| shard.whole(BulkOutcome::NotSent), SHUT, true),
         (|shard| shard.whole(BulkOutcome::Unknown), SHUT, false),
