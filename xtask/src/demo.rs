@@ -138,7 +138,7 @@ fn introduce() {
             packages.join(" ")
         );
     }
-    eprintln!("  ports     on 127.0.0.1 only; each is named when it is opened");
+    eprintln!("  ports     19200, 11517 and 19601 on 127.0.0.1, or free ones where they are taken");
     eprintln!(
         "  reads     this machine's packages, processes, ports, users and the like; nothing leaves it"
     );
