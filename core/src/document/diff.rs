@@ -137,8 +137,8 @@ fn compare<C: Chunks>(
     let frame = chunks.chunk(table.session(), chunk.key)?;
     let mut upsert_bytes = 0;
     walk(frame.as_ref(), rows, |place, row, item| {
-        let id = item.id().unwrap_or_default();
-        let payload = item.data().unwrap_or_default();
+        let id = item.id.unwrap_or_default();
+        let payload = item.data.unwrap_or_default();
         if known.may_have(row)
             && let Some((listed, document)) = known.find(row, id)
         {

@@ -26,6 +26,7 @@ mod diff;
 mod flaw;
 mod json;
 mod listing;
+mod overlay;
 mod plan;
 mod render;
 mod runs;

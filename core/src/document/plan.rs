@@ -125,7 +125,7 @@ fn confirm<C: Chunks>(table: &SessionTable, chunks: &C) -> Option<Groups> {
         let frame = chunks.chunk(table.session(), chunk.key)?;
         walk(frame.as_ref(), rows, |place, row, item| {
             if row.marks.has(Marks::REPEATED) {
-                let key = (row.hash, row.index, Box::from(item.id()?));
+                let key = (row.hash, row.index, Box::from(item.id?));
                 groups.entry(key).or_default().push(chunk.start + place);
             }
             Some(true)

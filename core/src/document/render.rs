@@ -70,9 +70,9 @@ fn items<C: Chunks>(
             if table.is_sent(row, part.class) {
                 if wanted.peek() == Some(ordinal) {
                     wanted.next();
-                    lines.action(row.index, item.id()?, out);
+                    lines.action(row.index, item.id?, out);
                     if part.class == Class::Upsert {
-                        lines.document(row, item.data()?, out)?;
+                        lines.document(row, item.data?, out)?;
                     }
                 }
                 ordinal += 1;

@@ -1,8 +1,8 @@
 //! What all documents of a process have in common: names of indices, ids, and the manager's own fields.
 
-use serde_json::{Map, Value};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::overlay;
 use crate::config::{Catalogue, Config};
 use crate::id::{AgentId, IndexId};
 use crate::wire::AgentInfo;
@@ -62,36 +62,7 @@ impl Scheme {
     /// (`docs/protocol.md` section 7). Unknown fields are left out, never null or empty.
     #[must_use]
     pub fn overlay(&self, agent: AgentId, info: &AgentInfo) -> Vec<u8> {
-        let mut os = Map::new();
-        put(&mut os, "name", &info.os_name);
-        put(&mut os, "platform", &info.os_platform);
-        put(&mut os, "type", &info.os_type);
-        put(&mut os, "version", &info.os_version);
-        let mut host = Map::new();
-        put(&mut host, "architecture", &info.architecture);
-        put(&mut host, "hostname", &info.hostname);
-        put_object(&mut host, "os", os);
-        let mut own = Map::new();
-        put(&mut own, "id", &format!("{:03}", agent.0));
-        put(&mut own, "name", &info.name);
-        put(&mut own, "version", &info.version);
-        let groups: Vec<Value> = info
-            .groups
-            .iter()
-            .filter(|group| !group.is_empty())
-            .cloned()
-            .map(Value::String)
-            .collect();
-        if !groups.is_empty() {
-            own.insert("groups".to_owned(), Value::Array(groups));
-        }
-        put_object(&mut own, "host", host);
-        let mut cluster = Map::new();
-        put(&mut cluster, "name", &self.cluster);
-        let mut overlay = Map::new();
-        put_object(&mut overlay, "agent", own);
-        put_object(&mut overlay, "cluster", cluster);
-        Value::Object(overlay).to_string().into_bytes()
+        overlay::overlay(&self.cluster, agent, info)
     }
 
     /// The name of an index as a JSON string with its quotes; `""` for one that is unknown.
@@ -106,18 +77,6 @@ impl Scheme {
         // Any odd constant does: it only has to keep the indices apart.
         let salt = u64::from(index.0).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         xxh3_64_with_seed(id.as_bytes(), self.seed ^ salt)
-    }
-}
-
-fn put(object: &mut Map<String, Value>, key: &str, text: &str) {
-    if !text.is_empty() {
-        object.insert(key.to_owned(), Value::String(text.to_owned()));
-    }
-}
-
-fn put_object(object: &mut Map<String, Value>, key: &str, inner: Map<String, Value>) {
-    if !inner.is_empty() {
-        object.insert(key.to_owned(), Value::Object(inner));
     }
 }
 

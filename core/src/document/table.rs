@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::scan::{Items, Marks, Row};
+use super::scan::{Marks, Row};
 use super::scheme::{self, Scheme};
 use super::{ChunkLoad, Class, FrameTable, Run, Runs};
 use crate::id::{AgentId, IndexId, SessionId};
-use crate::wire::{self, AgentInfo, DataView};
+use crate::wire::{AgentInfo, StagedItem, StagedItems};
 
 /// Reads staged frames back.
 pub trait Chunks {
@@ -384,37 +384,23 @@ impl<'r> Wanted<'r> {
 pub(super) fn walk(
     frame: &[u8],
     rows: &[Row],
-    mut each: impl FnMut(usize, &Row, DataView<'_>) -> Option<bool>,
+    mut each: impl FnMut(usize, &Row, StagedItem<'_>) -> Option<bool>,
 ) -> Option<()> {
-    let message = wire::decode(frame).ok()?;
-    let items = Items::of(&message)?;
-    let mut place = 0;
-    let mut sound = true;
-    // Rows are items of the frame in its order, and the first of their sequence: the next item that has
-    // the row's sequence is the row's.
-    items.walk(|item| {
-        let Some(row) = rows.get(place) else {
-            return false;
+    let mut items = StagedItems::of(frame)?;
+    for (place, row) in rows.iter().enumerate() {
+        // Rows are items of the frame in its order, and the first of their sequence: the next item that
+        // has the row's sequence is the row's.
+        let item = loop {
+            let item = items.next()??;
+            if item.seq == u64::from(row.seq) {
+                break item;
+            }
         };
-        if item.seq() != u64::from(row.seq) {
-            return true;
+        if !each(place, row, item)? {
+            break;
         }
-        match each(place, row, item) {
-            Some(true) => {
-                place += 1;
-                true
-            }
-            Some(false) => {
-                place = rows.len();
-                false
-            }
-            None => {
-                sound = false;
-                false
-            }
-        }
-    });
-    (sound && place == rows.len()).then_some(())
+    }
+    Some(())
 }
 
 #[cfg(test)]

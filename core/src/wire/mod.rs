@@ -5,6 +5,8 @@
 //!             (length checked       │         (verified            └─ views:  DataView, BatchView
 //!              before allocation)   │          once, bounded)                 (borrow the frame)
 //!                                   │
+//!  store  ──▶ frame ──▶ StagedItems (of a frame that was decoded before: not verified again)
+//!
 //!  stream ◀── framing::write_… ◀────┴─ encode_… , BatchBuilder ◀── the same types
 //! ```
 //!
@@ -27,6 +29,7 @@ mod decode;
 mod encode;
 pub mod framing;
 mod messages;
+mod staged;
 mod view;
 
 pub use batch::{BatchBuilder, NotAdded};
@@ -40,6 +43,7 @@ pub use messages::{
     AgentInfo, ChecksumModule, DataClean, DataContext, End, EndAck, FailedItem, Hello, Item, Pair,
     ReqRet, Start, StartAck,
 };
+pub use staged::{StagedItem, StagedItems};
 pub use view::{BatchView, DataView};
 
 /// The version this build speaks, sent in Start and Hello. 0 on the wire means a base peer.

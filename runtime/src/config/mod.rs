@@ -226,8 +226,6 @@ pub struct StoreConfig {
     pub path: PathBuf,
     /// Memory for staged data.
     pub write_buffer_bytes: u64,
-    /// Longest write-ahead log.
-    pub wal_max_bytes: u64,
 }
 
 /// `[log]`.
@@ -271,7 +269,6 @@ impl Config {
             store: StoreConfig {
                 path: reader.path("store.path"),
                 write_buffer_bytes: reader.number("store.write_buffer_bytes"),
-                wal_max_bytes: reader.number("store.wal_max_bytes"),
             },
             admin_socket: reader.path("admin.socket"),
             metrics_listen: reader.metrics(),

@@ -551,13 +551,6 @@ pub const SETTINGS: &[Setting] = &[
         GIB,
         "Memory for staged data before it goes to files.",
     ),
-    number(
-        "store.wal_max_bytes",
-        512 * MIB,
-        8 * MIB,
-        16 * GIB,
-        "Longest write-ahead log before the store writes its buffers out.",
-    ),
     path(
         "admin.socket",
         "/run/inventory-sync/admin.sock",

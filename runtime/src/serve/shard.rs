@@ -25,7 +25,7 @@ use super::coordinator::Message as ToCoordinator;
 use super::status::Shared;
 use super::{facts, observe};
 use crate::indexer::{Connector, HttpOutcome, HttpRequest, Method, NDJSON};
-use crate::store::{StagedValue, Store};
+use crate::store::{DroppedSession, StagedValue, Store};
 
 /// Events taken from the queue at once: their frames are one write to the store.
 const EVENTS_AT_ONCE: usize = 256;
@@ -88,6 +88,8 @@ pub(super) struct Shard {
     connections: BTreeMap<ConnectionId, Handle>,
     bulks: BTreeMap<BulkId, Vec<Part>>,
     staging: Vec<Staging>,
+    /// Sessions that have ended and whose frames are still stored.
+    dropped: Vec<DroppedSession>,
     /// Answers that came while commands were carried out.
     events: VecDeque<Event<Payload>>,
     stopped: bool,
@@ -129,6 +131,7 @@ impl Shard {
             connections: BTreeMap::new(),
             bulks: BTreeMap::new(),
             staging: Vec::new(),
+            dropped: Vec::new(),
             events: VecDeque::new(),
             stopped: false,
         }
@@ -363,19 +366,21 @@ impl Shard {
             staging.is_discarded |= staging.session == session;
         }
         self.listings.remove(&session);
-        let had_frames = self
-            .tables
-            .remove(&session)
-            .is_some_and(|table| table.keys().next().is_some());
-        if had_frames && let Err(error) = self.parts.store.discard(session.0) {
-            // Cleaned at the next start at the latest.
-            tracing::warn!(%error, "the staged data of a session are not freed");
+        let Some(table) = self.tables.remove(&session) else {
+            return;
+        };
+        let sequences: Vec<u64> = table.keys().map(u64::from).collect();
+        if !sequences.is_empty() {
+            self.dropped.push(DroppedSession {
+                session: session.0,
+                sequences,
+            });
         }
     }
 
-    /// Stages what has come together in one write, until nothing is left to stage.
+    /// Stages what has come together, and drops what has ended, in one write, until nothing is left to do.
     fn commit(&mut self) {
-        while !self.staging.is_empty() {
+        while !self.staging.is_empty() || !self.dropped.is_empty() {
             let staging = std::mem::take(&mut self.staging);
             let values: Vec<StagedValue<'_>> = staging
                 .iter()
@@ -386,7 +391,9 @@ impl Shard {
                     bytes: &each.frame.bytes,
                 })
                 .collect();
-            let written = self.parts.store.stage(&values);
+            let written = self.parts.store.stage(&values, &self.dropped);
+            // What could not be dropped is cleaned at the next start.
+            self.dropped.clear();
             observe::staged(values.iter().map(|value| value.bytes.len() as u64).sum());
             match written {
                 Ok(()) => {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  inventory_sync/
-//!    default CF   <session>_<sequence>  ─▶ one received frame      no fsync, wiped at start
+//!    default CF   <session>_<sequence>  ─▶ one received frame      no log, no fsync, wiped at start
 //!    meta CF      version bound, writer id, clean stop, …          fsync with every write, never wiped
 //! ```
 //!
@@ -31,6 +31,9 @@ const META: &str = "meta";
 
 /// Files RocksDB may hold open at once.
 const OPEN_FILES_MAX: i32 = 512;
+
+/// Longest log of `meta` before its buffer is written out.
+const LOG_MAX_BYTES: u64 = 8 << 20;
 
 /// Threads RocksDB may use for flushes and compactions together.
 const BACKGROUND_JOBS_MAX: i32 = 2;
@@ -67,6 +70,10 @@ pub enum StoreError {
     },
 }
 
+/// A session with more frames than this is dropped with one range deletion, any other frame by frame: a
+/// range deletion is short to write, but each one makes the reads after it dearer.
+const SINGLE_DELETES_MAX: usize = 4_096;
+
 /// One frame (or run of frames) to be staged.
 #[derive(Clone, Copy, Debug)]
 pub struct StagedValue<'a> {
@@ -78,10 +85,20 @@ pub struct StagedValue<'a> {
     pub bytes: &'a [u8],
 }
 
+/// A session whose frames are dropped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DroppedSession {
+    /// The session.
+    pub session: u64,
+    /// The sequences under which its frames were staged, each once.
+    pub sequences: Vec<u64>,
+}
+
 /// The open store.
 pub struct Store {
     db: DB,
     path: PathBuf,
+    unlogged: WriteOptions,
 }
 
 impl Store {
@@ -105,8 +122,8 @@ impl Store {
         options.create_missing_column_families(true);
         options.set_max_background_jobs(BACKGROUND_JOBS_MAX);
         options.set_max_open_files(OPEN_FILES_MAX);
-        // `meta` is written seldom and would hold back the log of everything staged since.
-        options.set_max_total_wal_size(config.wal_max_bytes);
+        // Only `meta` is logged. It is written seldom, and its buffer would keep a log for ever.
+        options.set_max_total_wal_size(LOG_MAX_BYTES);
         options.set_keep_log_file_num(2);
         options.set_max_log_file_size(1 << 20);
         options.set_log_level(LogLevel::Warn);
@@ -125,7 +142,13 @@ impl Store {
             ColumnFamilyDescriptor::new(META, meta),
         ];
         match DB::open_cf_descriptors(&options, &path, families) {
-            Ok(db) => Ok(Store { db, path }),
+            Ok(db) => {
+                let mut unlogged = WriteOptions::default();
+                unlogged.disable_wal(true);
+                // A session's frames come in order: each key lies right behind the one before.
+                unlogged.set_memtable_insert_hint_per_batch(true);
+                Ok(Store { db, path, unlogged })
+            }
             Err(cause) if is_lock(cause.as_ref()) => Err(StoreError::InUse { path }),
             Err(cause) => Err(StoreError::Open {
                 path,
@@ -140,19 +163,37 @@ impl Store {
         &self.path
     }
 
-    /// Writes frames, all or none, into the log and memory, without waiting for the disk.
+    /// Writes frames and drops sessions, all or nothing, without waiting for the disk.
     ///
     /// # Errors
     ///
-    /// RocksDB refused the write; none of them is stored.
-    pub fn stage(&self, values: &[StagedValue<'_>]) -> Result<(), StoreError> {
-        let mut batch = WriteBatch::default();
+    /// RocksDB refused the write; none of the frames is stored, and the sessions' frames are still there.
+    pub fn stage(
+        &self,
+        values: &[StagedValue<'_>],
+        dropped: &[DroppedSession],
+    ) -> Result<(), StoreError> {
+        let bytes: usize = values
+            .iter()
+            .map(|value| KEY_BYTES + value.bytes.len() + RECORD_OVERHEAD_BYTES)
+            .sum();
+        let mut batch = WriteBatch::with_capacity_bytes(BATCH_HEADER_BYTES + bytes);
         for value in values {
             batch.put(key(value.session, value.sequence), value.bytes);
         }
+        for DroppedSession { session, sequences } in dropped {
+            if sequences.len() > SINGLE_DELETES_MAX {
+                batch.delete_range(key(*session, 0), session_end(*session));
+            } else {
+                // Each key is written once, so that one mark takes it and itself away.
+                for sequence in sequences {
+                    batch.single_delete(key(*session, *sequence));
+                }
+            }
+        }
         self.db
-            .write(batch)
-            .map_err(|cause| self.failed("stage a session", cause))
+            .write_opt(batch, &self.unlogged)
+            .map_err(|cause| self.failed("stage sessions", cause))
     }
 
     /// The frame stored under that sequence, copied.
@@ -198,19 +239,6 @@ impl Store {
                 Ok((key, bytes)) => Some(Ok((sequence_of(&key)?, bytes))),
                 Err(cause) => Some(Err(self.failed("read a staged session", cause))),
             })
-    }
-
-    /// Drops every frame of a session with one range deletion.
-    ///
-    /// # Errors
-    ///
-    /// RocksDB refused the write; the frames are still there.
-    pub fn discard(&self, session: u64) -> Result<(), StoreError> {
-        let mut batch = WriteBatch::default();
-        batch.delete_range(key(session, 0).as_slice(), session_end(session).as_slice());
-        self.db
-            .write(batch)
-            .map_err(|cause| self.failed("clean a session", cause))
     }
 
     /// Drops everything staged, whoever staged it; `meta` is not touched. For the start.
@@ -329,15 +357,38 @@ impl Store {
 /// Length of a key: two numbers of 16 digits and what parts them.
 const KEY_BYTES: usize = 33;
 
+/// What a write batch has before its records.
+const BATCH_HEADER_BYTES: usize = 12;
+
+/// What a record of a write batch has at most besides key and value: its kind and two lengths.
+const RECORD_OVERHEAD_BYTES: usize = 11;
+
 /// `<session>_<sequence>`, in fixed-width hexadecimal.
-fn key(session: u64, sequence: u64) -> Vec<u8> {
-    format!("{session:016x}_{sequence:016x}").into_bytes()
+fn key(session: u64, sequence: u64) -> [u8; KEY_BYTES] {
+    let mut key = [b'_'; KEY_BYTES];
+    key[..16].copy_from_slice(&digits(session));
+    key[17..].copy_from_slice(&digits(sequence));
+    key
 }
 
-/// The first key behind those of a session: `` ` `` is the character after `_`.
-fn session_end(session: u64) -> Vec<u8> {
-    format!("{session:016x}`").into_bytes()
+/// A key behind all of a session, and before those of the next: `` ` `` is the character after `_`.
+fn session_end(session: u64) -> [u8; KEY_BYTES] {
+    let mut key = key(session, 0);
+    key[16] = b'`';
+    key
 }
+
+/// 16 hexadecimal digits, the highest first.
+fn digits(number: u64) -> [u8; 16] {
+    let mut digits = [0; 16];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(number.to_be_bytes()) {
+        pair[0] = HEX[usize::from(byte >> 4)];
+        pair[1] = HEX[usize::from(byte & 15)];
+    }
+    digits
+}
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
 
 fn sequence_of(key: &[u8]) -> Option<u64> {
     let digits = std::str::from_utf8(key.get(17..KEY_BYTES)?).ok()?;

@@ -1,13 +1,14 @@
 use std::path::Path;
 
-use super::{KEY_BYTES, StagedValue, Store, StoreError, key, session_end};
+use super::{
+    DroppedSession, KEY_BYTES, SINGLE_DELETES_MAX, StagedValue, Store, StoreError, key, session_end,
+};
 use crate::config::StoreConfig;
 
 fn open(path: &Path) -> Result<Store, StoreError> {
     Store::open(&StoreConfig {
         path: path.join("store"),
         write_buffer_bytes: 1 << 20,
-        wal_max_bytes: 8 << 20,
     })
 }
 
@@ -19,9 +20,16 @@ fn staged(session: u64, sequence: u64, bytes: &[u8]) -> StagedValue<'_> {
     }
 }
 
+fn dropped(session: u64, sequences: impl IntoIterator<Item = u64>) -> DroppedSession {
+    DroppedSession {
+        session,
+        sequences: sequences.into_iter().collect(),
+    }
+}
+
 #[test]
 fn keys_sort_as_their_numbers() {
-    assert_eq!(key(1, 255), b"0000000000000001_00000000000000ff");
+    assert_eq!(&key(1, 255), b"0000000000000001_00000000000000ff");
     assert_eq!(key(u64::MAX, u64::MAX).len(), KEY_BYTES);
     assert!(
         key(1, 9) < key(1, 10) && key(1, u64::MAX) < session_end(1) && session_end(1) < key(2, 0)
@@ -39,7 +47,7 @@ fn a_session_comes_back_in_order_and_alone() {
             staged(8, 1, b"x"),
             staged(7, 16, b"b"),
             staged(6, 2, b"y"),
-        ])
+        ], &[])
         .unwrap();
     let frames: Vec<_> = store.frames(7, 0).map(Result::unwrap).collect();
     let expected: Vec<(u64, Box<[u8]>)> = vec![
@@ -62,13 +70,44 @@ fn discarding_a_session_leaves_its_neighbours() {
             .stage(&[
                 staged(session, 0, b"first"),
                 staged(session, u64::MAX, b"last"),
-            ])
+            ], &[])
             .unwrap();
     }
-    store.discard(7).unwrap();
+    store.stage(&[], &[dropped(7, [0, u64::MAX])]).unwrap();
     assert_eq!(store.frames(7, 0).count(), 0);
     assert_eq!(store.frames(6, 0).count(), 2);
     assert_eq!(store.frames(8, 0).count(), 2);
+}
+
+#[test]
+fn a_session_of_very_many_frames_is_dropped_as_a_range() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).unwrap();
+    let frames = SINGLE_DELETES_MAX as u64 + 1;
+    let values: Vec<_> = (0..frames).map(|sequence| staged(7, sequence, b"x")).collect();
+    store.stage(&values, &[]).unwrap();
+    store.stage(&[staged(8, 0, b"y")], &[dropped(7, 0..frames)]).unwrap();
+    assert_eq!(store.frames(7, 0).count(), 0);
+    assert_eq!(store.frames(8, 0).count(), 1);
+}
+
+#[test]
+fn what_is_staged_and_dropped_is_gone_from_files_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).unwrap();
+    let frame = vec![7; 100_000];
+    for session in 0..30 {
+        let before = session.checked_sub(1).map(|before| dropped(before, [0, 1]));
+        store
+            .stage(
+                &[staged(session, 0, &frame), staged(session, 1, &frame)],
+                before.as_slice(),
+            )
+            .unwrap();
+    }
+    store.stage(&[], &[dropped(29, [0, 1])]).unwrap();
+    store.db.flush().unwrap();
+    assert!(store.is_empty().unwrap());
 }
 
 #[test]
@@ -76,9 +115,9 @@ fn the_last_session_id_can_be_discarded_and_wiped() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path()).unwrap();
     store
-        .stage(&[staged(u64::MAX, 0, b"a"), staged(0, 0, b"b")])
+        .stage(&[staged(u64::MAX, 0, b"a"), staged(0, 0, b"b")], &[])
         .unwrap();
-    store.discard(u64::MAX).unwrap();
+    store.stage(&[], &[dropped(u64::MAX, [0])]).unwrap();
     assert_eq!(store.read(0, 0).unwrap().as_deref(), Some(b"b".as_slice()));
     store.wipe_staged().unwrap();
     assert!(store.is_empty().unwrap());
@@ -89,7 +128,7 @@ fn wiping_never_touches_meta_and_meta_survives_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     {
         let store = open(dir.path()).unwrap();
-        store.stage(&[staged(1, 0, &[7; 100_000])]).unwrap();
+        store.stage(&[staged(1, 0, &[7; 100_000])], &[]).unwrap();
         store.meta_put("bound", &42_u64.to_le_bytes()).unwrap();
         store
             .meta_write(&[("a/1", Some(b"x")), ("a/2", Some(b"y")), ("b", Some(b"z"))])
@@ -125,13 +164,13 @@ fn wiping_reaches_what_lies_in_files() {
                 3,
                 sequence,
                 &vec![u8::try_from(sequence).unwrap(); 200_000],
-            )])
+            )], &[])
             .unwrap();
     }
     store.db.flush().unwrap();
     store.wipe_staged().unwrap();
     assert!(store.is_empty().unwrap());
-    store.stage(&[staged(3, 1, b"new")]).unwrap();
+    store.stage(&[staged(3, 1, b"new")], &[]).unwrap();
     assert_eq!(
         store.frames(3, 0).count(),
         1,

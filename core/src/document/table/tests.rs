@@ -21,7 +21,7 @@ fn only_fresh_items_are_added_and_the_first_copy_of_a_sequence_counts() {
     let mut seen = Vec::new();
     let rows: Vec<Row> = table.rows_of(&table.chunks[0]).to_vec();
     let whole = walk(&bytes, &rows, |place, row, item| {
-        seen.push((place, row.seq, item.id().unwrap_or_default().to_owned()));
+        seen.push((place, row.seq, item.id.unwrap_or_default().to_owned()));
         Some(true)
     });
     assert_eq!(whole, Some(()));

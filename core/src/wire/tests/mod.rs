@@ -2,6 +2,7 @@ mod foreign;
 mod framing;
 mod golden;
 mod roundtrip;
+mod staged;
 
 /// Decodes and expects this member, giving what it holds.
 macro_rules! read {
