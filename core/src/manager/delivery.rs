@@ -93,7 +93,7 @@ impl<P> Manager<P> {
             isolated: 0,
             attempts: 0,
             backing_off: false,
-            is_ready: false,
+            ready_bytes: None,
             budget_ms,
             budget_since: None,
             patience_ms,

@@ -11,10 +11,10 @@ use crate::time::Tick;
 /// Requests in flight and what waits to be sent.
 #[derive(Debug, Clone)]
 pub(super) struct Dispatch {
-    /// Sessions with something to send, each once.
-    ready: VecDeque<SessionId>,
-    /// About how many bytes they have.
-    ready_bytes: u64,
+    /// Sessions with something to send, each once; and some that had, until their turn comes.
+    pub(super) ready: VecDeque<SessionId>,
+    /// About how many bytes those have that still are.
+    pub(super) ready_bytes: u64,
     ready_since: Tick,
     /// Parts that are sent alone, to find what a server refuses a whole request for.
     pub(super) isolated: VecDeque<Vec<Part>>,
@@ -68,10 +68,9 @@ impl<P> Manager<P> {
         let Some((_, delivery)) = self.delivery(id) else {
             return;
         };
-        if delivery.is_ready {
+        if delivery.ready_bytes.is_some() {
             return;
         }
-        delivery.is_ready = true;
         let bytes: u64 = delivery
             .queues
             .iter()
@@ -82,12 +81,21 @@ impl<P> Manager<P> {
                     .saturating_add(loads.bytes(&queue.again))
             })
             .sum();
+        delivery.ready_bytes = Some(bytes);
         if self.dispatch.ready.is_empty() {
             self.dispatch.ready_since = self.now;
-            self.dispatch.ready_bytes = 0;
         }
-        self.dispatch.ready_bytes = self.dispatch.ready_bytes.saturating_add(bytes);
+        self.dispatch.ready_bytes += bytes;
         self.dispatch.ready.push_back(id);
+    }
+
+    /// A session is not ready any more: it was taken out of the queue, or it ends and its place in the queue
+    /// means nothing.
+    pub(super) fn unready(&mut self, id: SessionId) {
+        let bytes = self
+            .delivery(id)
+            .and_then(|(_, delivery)| delivery.ready_bytes.take());
+        self.dispatch.ready_bytes -= bytes.unwrap_or(0);
     }
 
     /// Sends what may be sent now. Called at the end of every event.
@@ -170,17 +178,15 @@ impl<P> Manager<P> {
             operations: self.config.bulk_operations_max,
         };
         let mut sent = Vec::new();
-        let mut rest = VecDeque::new();
+        let mut rest = Vec::new();
+        let since = self.dispatch.ready_since;
         while let Some(id) = self.dispatch.ready.pop_front() {
-            if let Some((_, delivery)) = self.delivery(id) {
-                delivery.is_ready = false;
-            }
-            let classes = self.sendable(id);
-            for class in &classes {
-                self.take(id, *class, &mut room, &mut sent);
+            self.unready(id);
+            for class in self.sendable(id) {
+                self.take(id, class, &mut room, &mut sent);
             }
             if !self.sendable(id).is_empty() {
-                rest.push_back(id);
+                rest.push(id);
             }
             if room.bytes == 0 || room.operations == 0 || rest.len() > self.config.concurrency * 64
             {
@@ -188,16 +194,8 @@ impl<P> Manager<P> {
             }
         }
         // What is left goes on behind those whose turn it was not yet. It has waited for company.
-        let since = self.dispatch.ready_since;
-        self.dispatch.ready_bytes = 0;
-        let waiting = std::mem::take(&mut self.dispatch.ready);
-        for id in waiting.into_iter().chain(rest) {
-            if let Some((_, delivery)) = self.delivery(id) {
-                delivery.is_ready = false;
-            }
-            if !self.sendable(id).is_empty() {
-                self.enqueue(id);
-            }
+        for id in rest {
+            self.enqueue(id);
         }
         self.dispatch.ready_since = since;
         sent

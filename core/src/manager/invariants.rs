@@ -72,6 +72,15 @@ impl<P> Manager<P> {
             self.finished_order.len(),
             "finished sessions are in order once each"
         );
+        let ready = |id: &crate::id::SessionId| match &self.sessions.get(id)?.phase {
+            Phase::Delivering(delivery) => delivery.ready_bytes,
+            _ => None,
+        };
+        assert_eq!(
+            self.dispatch.ready.iter().filter_map(ready).sum::<u64>(),
+            self.dispatch.ready_bytes,
+            "bytes that wait to be sent are conserved"
+        );
     }
 
     fn check_lanes(&self) {

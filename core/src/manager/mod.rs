@@ -38,7 +38,7 @@ mod verdict;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
 
 use rand_chacha::ChaCha8Rng;
@@ -79,7 +79,9 @@ pub struct Manager<P> {
     lanes: BTreeMap<(AgentId, ModuleId), Lane>,
     agents: BTreeMap<AgentId, Agent>,
     finished: BTreeMap<SessionId, Finished>,
-    finished_order: VecDeque<SessionId>,
+    /// The same, oldest first.
+    finished_order: BTreeMap<u64, SessionId>,
+    last_finished: u64,
     finished_bytes: usize,
 
     /// Writes that are not answered.
@@ -157,7 +159,8 @@ impl<P> Manager<P> {
             lanes: BTreeMap::new(),
             agents: BTreeMap::new(),
             finished: BTreeMap::new(),
-            finished_order: VecDeque::new(),
+            finished_order: BTreeMap::new(),
+            last_finished: 0,
             finished_bytes: 0,
             stages: BTreeMap::new(),
             next_stage: 0,

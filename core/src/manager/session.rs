@@ -113,8 +113,8 @@ pub(super) struct Delivery {
     /// Retries since something was stored.
     pub(super) attempts: u32,
     pub(super) backing_off: bool,
-    /// In the ready queue.
-    pub(super) is_ready: bool,
+    /// In the ready queue, with about so many bytes.
+    pub(super) ready_bytes: Option<u64>,
     /// What is left of the delivery deadline, and since when it runs.
     pub(super) budget_ms: u64,
     pub(super) budget_since: Option<Tick>,

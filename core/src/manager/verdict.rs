@@ -16,6 +16,8 @@ const FAILED_BYTES_MAX: usize = 256 << 10;
 /// A finished session, kept so that its verdict can be repeated.
 #[derive(Debug, Clone)]
 pub(super) struct Finished {
+    /// Later ones have higher numbers.
+    order: u64,
     pub(super) agent: AgentId,
     module: ModuleId,
     pub(super) nonce: u64,
@@ -148,6 +150,7 @@ impl<P> Manager<P> {
         out: &mut Out<P>,
     ) {
         self.drop_isolated(id);
+        self.unready(id);
         let retry_after_ms = match status {
             Status::Ok => 0,
             Status::Error | Status::Offline | Status::ChecksumMismatch | Status::Processing => {
@@ -252,7 +255,10 @@ impl<P> Manager<P> {
         let bytes = 512 + ack.detail.len() + ack.failed.iter().map(bytes_of).sum::<usize>();
         let (agent, module) = lane;
         let ack = Box::new(ack);
+        self.last_finished += 1;
+        let order = self.last_finished;
         let finished = Finished {
+            order,
             agent,
             module,
             nonce,
@@ -262,7 +268,7 @@ impl<P> Manager<P> {
             bytes,
         };
         self.finished.insert(id, finished);
-        self.finished_order.push_back(id);
+        self.finished_order.insert(order, id);
         self.finished_bytes += bytes;
         let entry = self.lanes.entry(lane).or_default();
         entry.finished.push_back(id);
@@ -272,8 +278,8 @@ impl<P> Manager<P> {
             self.forget(oldest);
         }
         while self.finished_bytes > self.config.verdict_bytes_max {
-            match self.finished_order.front().copied() {
-                Some(oldest) => self.forget(oldest),
+            match self.finished_order.first_key_value() {
+                Some((_, oldest)) => self.forget(*oldest),
                 None => break,
             }
         }
@@ -281,12 +287,8 @@ impl<P> Manager<P> {
 
     /// Forgets a verdict: from now on its session is not found.
     fn forget(&mut self, id: SessionId) {
-        if self.finished_order.front() == Some(&id) {
-            self.finished_order.pop_front();
-        } else {
-            self.finished_order.retain(|other| *other != id);
-        }
         if let Some(gone) = self.finished.remove(&id) {
+            self.finished_order.remove(&gone.order);
             self.finished_bytes -= gone.bytes;
             if let Some(lane) = self.lanes.get_mut(&(gone.agent, gone.module)) {
                 lane.finished.retain(|other| *other != id);
@@ -304,7 +306,8 @@ impl<P> Manager<P> {
 
     /// Drops what is kept without a session and is of no more use.
     pub(super) fn on_sweep(&mut self) {
-        while let Some(oldest) = self.finished_order.front().copied() {
+        while let Some((_, oldest)) = self.finished_order.first_key_value() {
+            let oldest = *oldest;
             let at = self
                 .finished
                 .get(&oldest)

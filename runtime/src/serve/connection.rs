@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  socket ─▶ header ─▶ bound ─▶ frame ─▶ decode ─▶ scan ─▶ shard of the agent (waits when it is full)
-//!  socket ◀─ writer ◀─ bounded queue ◀───────────────────── replies
+//!  socket ◀─ writer ◀─ outbox ◀───────────────────────────── replies
 //! ```
 
 use std::sync::Arc;
@@ -12,18 +12,23 @@ use inventory_sync_core::coordinator::ShardId;
 use inventory_sync_core::document::{Items, Scheme, scan};
 use inventory_sync_core::id::{AgentId, ConnectionId, Peer, SessionId};
 use inventory_sync_core::manager::{ConnectionKind, Event, FrameFlaw};
-use inventory_sync_core::wire::framing::{
-    Framing, FramingError, MAX_HEADER_BYTES, write_tls, write_unix,
-};
+use inventory_sync_core::wire::framing::{Framing, FramingError, MAX_HEADER_BYTES};
 use inventory_sync_core::wire::{self, Message as WireMessage};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
+use super::outbox::{NotQueued, Replies, Unwritten, outbox};
 use super::shard::{Message, Payload, ScannedFrame};
 
-/// Replies that may wait for one connection's writer; a peer that lets more pile up is hung up on.
-const REPLIES_MAX: usize = 256;
+/// Bytes of replies that may wait for an agent that does not read; more, and it is hung up on.
+const AGENT_REPLIES_BYTES_MAX: usize = 1 << 20;
+
+/// The same of a relay, which may be told tens of thousands of verdicts at once.
+const RELAY_REPLIES_BYTES_MAX: usize = 32 << 20;
+
+/// What is read at once from a relay, whose frames are many and may be small.
+const UNIX_READ_BYTES: usize = 64 << 10;
 
 /// A frame that has begun must arrive within this time.
 const FRAME_TIMEOUT: Duration = Duration::from_secs(60);
@@ -45,27 +50,29 @@ enum Flow {
 /// How a shard writes to a connection and holds it back. Dropped by every shard, the writer ends.
 #[derive(Debug, Clone)]
 pub(super) struct Handle {
-    framing: Framing,
-    replies: mpsc::Sender<Vec<u8>>,
+    replies: Arc<Replies>,
     flow: Arc<watch::Sender<Flow>>,
 }
 
 impl Handle {
-    /// Queues a reply. A peer that does not read its answers loses the connection, not only the answer.
+    /// Queues a reply; [`Handle::flush`] sends it off. A peer that does not read its answers loses the
+    /// connection, not only the answer.
     pub(super) fn send(&self, agent: AgentId, message: &[u8]) {
-        let mut frame = Vec::with_capacity(message.len() + MAX_HEADER_BYTES);
-        let framed = match self.framing {
-            Framing::Tls => write_tls(&mut frame, message),
-            Framing::Unix => write_unix(&mut frame, agent.0, message),
-        };
-        match framed {
-            Ok(()) => {
-                if self.replies.try_send(frame).is_err() {
-                    self.close();
-                }
+        match self.replies.push(agent.0, message) {
+            Ok(()) => {}
+            Err(NotQueued::Framing(error)) => {
+                tracing::error!(%error, "a reply cannot be framed");
             }
-            Err(error) => tracing::error!(%error, "a reply cannot be framed"),
+            Err(error @ NotQueued::Full(_)) => {
+                tracing::info!(%agent, "hanging up: {error}");
+                self.close();
+            }
         }
+    }
+
+    /// Has everything written that was queued so far.
+    pub(super) fn flush(&self) {
+        self.replies.flush();
     }
 
     pub(super) fn pause(&self, paused: bool) {
@@ -148,11 +155,14 @@ impl Context {
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
         let (reader, writer) = tokio::io::split(stream);
-        let (replies, queue) = mpsc::channel(REPLIES_MAX);
+        let replies_bytes_max = match speaker {
+            Speaker::Agent(_) => AGENT_REPLIES_BYTES_MAX,
+            Speaker::Relay => RELAY_REPLIES_BYTES_MAX,
+        };
+        let (replies, unwritten) = outbox(framing, replies_bytes_max);
         let (flow, wanted) = watch::channel(Flow::Read);
         let handle = Handle {
-            framing,
-            replies,
+            replies: Arc::new(replies),
             flow: Arc::new(flow),
         };
         let shards: Vec<ShardId> = match speaker {
@@ -165,7 +175,7 @@ impl Context {
             Speaker::Agent(_) => ConnectionKind::Agent,
             Speaker::Relay => ConnectionKind::Relay,
         };
-        let writing = tokio::spawn(write(writer, queue));
+        let writing = tokio::spawn(write(writer, unwritten));
         for shard in &shards {
             let handle = handle.clone();
             let message = Message::Connected {
@@ -178,15 +188,21 @@ impl Context {
             }
         }
         drop(handle);
-        let ending = Reading {
+        let reading = Reading {
             context: &self,
             id,
             speaker,
             framing,
             wanted,
-        }
-        .run(reader)
-        .await;
+        };
+        let ending = match framing {
+            // TLS has buffers of its own.
+            Framing::Tls => reading.run(reader).await,
+            Framing::Unix => {
+                let reader = BufReader::with_capacity(UNIX_READ_BYTES, reader);
+                reading.run(reader).await
+            }
+        };
         tracing::debug!(connection = %id, ?speaker, "connection ended: {ending}");
         for shard in shards {
             let event = Box::new(Event::Closed { connection: id });
@@ -201,16 +217,17 @@ impl Context {
     }
 }
 
-async fn write<W: AsyncWrite + Unpin>(mut writer: W, mut queue: mpsc::Receiver<Vec<u8>>) {
-    while let Some(frame) = queue.recv().await {
+async fn write<W: AsyncWrite + Unpin>(mut writer: W, mut unwritten: Unwritten) {
+    while let Some(frames) = unwritten.next().await {
         let written = timeout(WRITE_TIMEOUT, async {
-            writer.write_all(&frame).await?;
+            writer.write_all(&frames).await?;
             writer.flush().await
         });
         if !matches!(written.await, Ok(Ok(()))) {
             // The reader notices by itself; what is queued for a gone peer is of no use.
             return;
         }
+        unwritten.recycle(frames);
     }
     // A peer that is gone cannot be said goodbye to.
     let _ = timeout(WRITE_TIMEOUT, writer.shutdown()).await;

@@ -15,7 +15,6 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use super::clock::MonotonicClock;
 use super::connection::{Context, Speaker};
 use super::shard::Message;
 use super::status::Shared;
@@ -92,7 +91,6 @@ impl Listeners {
     pub(super) fn bind(
         config: &Config,
         scheme: &Arc<Scheme>,
-        _clock: MonotonicClock,
         shards: Vec<mpsc::Sender<Message>>,
         stopped: watch::Receiver<bool>,
         shared: &Arc<Shared>,

@@ -18,7 +18,9 @@ mod connection;
 mod coordinator;
 mod facts;
 mod listener;
+mod meters;
 mod observe;
+mod outbox;
 mod questions;
 mod settings;
 mod shard;
@@ -32,6 +34,7 @@ use inventory_sync_core::config::CatalogueError;
 use inventory_sync_core::coordinator::{Coordinator, ShardId};
 use inventory_sync_core::document::Scheme;
 use inventory_sync_core::manager::Manager;
+use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{mpsc, watch};
 
 use crate::admin::server::{AdminSocket, BindError};
@@ -138,6 +141,8 @@ async fn serve(config: Arc<Config>) -> Result<Ended, ServeError> {
     machine.validate().map_err(ServeError::Configuration)?;
     let scheme = Arc::new(Scheme::new(&machine, random_u64()?));
     let connector = Arc::new(Connector::new(&config.indexer)?);
+    // Before the first meter is made.
+    let recorder = metrics::install()?;
     let shared = Arc::new(Shared::new(clock, &config, &catalogue, &facts.writer));
 
     let (to_coordinator, coordinator_queue) = mpsc::unbounded_channel();
@@ -150,7 +155,6 @@ async fn serve(config: Arc<Config>) -> Result<Ended, ServeError> {
             id: ShardId(u16::try_from(place).unwrap_or(u16::MAX)),
             manager: Manager::new(machine.clone(), random_seed()?),
             failed_items_max: machine.failed_items_max,
-            bulk_bytes_max: machine.bulk_bytes_max,
             scheme: Arc::clone(&scheme),
             store: Arc::clone(&store),
             connector: Arc::clone(&connector),
@@ -199,7 +203,6 @@ async fn serve(config: Arc<Config>) -> Result<Ended, ServeError> {
     let listeners = Listeners::bind(
         &config,
         &scheme,
-        clock,
         queues.clone(),
         stopped.clone(),
         &shared,
@@ -213,7 +216,7 @@ async fn serve(config: Arc<Config>) -> Result<Ended, ServeError> {
         let socket = AdminSocket::bind(&config.admin_socket)?;
         Some(tokio::spawn(socket.serve(handler)))
     };
-    let metrics_address = serve_metrics(&config, &shared, stopped).await?;
+    let metrics_address = serve_metrics(&config, recorder, &shared, stopped).await?;
     tracing::info!(
         agents = agents_address.map(tracing::field::display),
         socket = config
@@ -265,13 +268,14 @@ async fn serve(config: Arc<Config>) -> Result<Ended, ServeError> {
 
 async fn serve_metrics(
     config: &Config,
+    recorder: PrometheusHandle,
     shared: &Arc<Shared>,
     mut stopped: watch::Receiver<bool>,
 ) -> Result<Option<std::net::SocketAddr>, ServeError> {
     let Some(address) = config.metrics_listen else {
         return Ok(None);
     };
-    let listener = MetricsListener::bind(address, metrics::install()?).await?;
+    let listener = MetricsListener::bind(address, recorder).await?;
     let address = listener.address().ok();
     let shared = Arc::clone(shared);
     tokio::spawn(async move {

@@ -6,9 +6,10 @@ use std::time::Duration;
 use inventory_sync_core::config::Catalogue;
 use inventory_sync_core::coordinator;
 use inventory_sync_core::manager::{Health, IndexState, Observation, Tally};
-use inventory_sync_core::wire::{Reason, Status};
+use inventory_sync_core::wire::Status;
 use metrics::{counter, histogram};
 
+use super::meters::Meters;
 use super::status::Shared;
 use crate::indexer::HttpOutcome;
 
@@ -20,21 +21,17 @@ pub(super) fn refused_connection(why: &'static str) {
     counter!("inventory_sync_connections_refused_total", "why" => why).increment(1);
 }
 
-pub(super) fn staged(bytes: u64) {
-    counter!("inventory_sync_staged_bytes_total").increment(bytes);
+pub(super) fn bulk(meters: &Meters, operations: u64, bytes: u64) {
+    meters.bulk_requests.increment(1);
+    meters.bulk_operations.increment(operations);
+    meters.bulk_bytes.increment(bytes);
 }
 
-pub(super) fn bulk(operations: u64, bytes: u64) {
-    counter!("inventory_sync_bulk_requests_total").increment(1);
-    counter!("inventory_sync_bulk_operations_total").increment(operations);
-    counter!("inventory_sync_bulk_bytes_total").increment(bytes);
-}
-
-pub(super) fn bulk_answered(duration: Duration, outcome: &HttpOutcome) {
+pub(super) fn bulk_answered(meters: &Meters, duration: Duration, outcome: &HttpOutcome) {
     let outcome = match outcome {
         HttpOutcome::Answer {
             status: 200..=299, ..
-        } => "answered",
+        } => return meters.bulk_answered.record(duration.as_secs_f64()),
         HttpOutcome::Answer { .. } => "refused",
         HttpOutcome::NotSent { .. } => "not_sent",
         HttpOutcome::Unknown { .. } => "unknown",
@@ -43,18 +40,18 @@ pub(super) fn bulk_answered(duration: Duration, outcome: &HttpOutcome) {
         .record(duration.as_secs_f64());
 }
 
-pub(super) fn stored(shared: &Shared, tallies: &[Tally]) {
+pub(super) fn stored(meters: &Meters, tallies: &[Tally]) {
     let stored: u64 = tallies.iter().map(|tally| tally.stored).sum();
-    counter!("inventory_sync_operations_stored_total").increment(stored);
-    shared.count("operations_stored", stored);
+    meters.operations_stored.add(stored);
 }
 
 /// What a shard observed.
 pub(super) fn shard(shared: &Shared, observation: &Observation) {
+    let meters = &shared.meters;
     match observation {
-        Observation::SessionOpened { .. } => {
-            counter!("inventory_sync_sessions_opened_total").increment(1);
-            shared.count("sessions_opened", 1);
+        Observation::SessionOpened { agent, module } => {
+            meters.sessions_opened.add(1);
+            tracing::debug!(%agent, module = module.0, "session opened");
         }
         Observation::StartRefused { agent, reason } => {
             counter!("inventory_sync_starts_refused_total", "reason" => reason.name()).increment(1);
@@ -73,23 +70,23 @@ pub(super) fn shard(shared: &Shared, observation: &Observation) {
             duration_ms,
             delivery_ms,
         } => {
-            counter!(
-                "inventory_sync_sessions_ended_total",
-                "status" => status.name(), "reason" => reason.name()
-            )
-            .increment(1);
-            counter!("inventory_sync_items_unchanged_total").increment(*unchanged);
-            counter!("inventory_sync_items_failed_total").increment(*failed);
-            histogram!("inventory_sync_session_duration_seconds").record(seconds(*duration_ms));
-            histogram!("inventory_sync_delivery_duration_seconds").record(seconds(*delivery_ms));
-            shared.count("items_unchanged", *unchanged);
+            meters.items_unchanged.add(*unchanged);
+            meters.items_failed.increment(*failed);
+            meters.session_duration.record(seconds(*duration_ms));
+            meters.delivery_duration.record(seconds(*delivery_ms));
             let session = format_args!("{:016x}", session.0);
             if *status == Status::Ok {
-                shared.count("sessions_ok", 1);
-                tracing::info!(
+                meters.sessions_ok.add(1);
+                // One line for each of many thousands that went as they should: only for who asks for it.
+                tracing::debug!(
                     %session, %agent, module = module.0, items, unchanged, duration_ms, "session stored",
                 );
             } else {
+                counter!(
+                    "inventory_sync_sessions_ended_total",
+                    "status" => status.name(), "reason" => reason.name()
+                )
+                .increment(1);
                 shared.count("sessions_not_ok", 1);
                 tracing::warn!(
                     %session, %agent, module = module.0, items, failed, duration_ms,
@@ -209,84 +206,5 @@ pub(super) fn coordinator(
             );
             tracing::error!(hours, "the clock and the version bound are far apart");
         }
-    }
-}
-
-/// Metrics of all reasons begin at 0, so that a rate can be seen from the first one on.
-pub(super) fn describe() {
-    use metrics::{Unit, describe_counter, describe_histogram};
-    describe_counter!("inventory_sync_sessions_opened_total", "Sessions accepted.");
-    describe_counter!(
-        "inventory_sync_sessions_ended_total",
-        "Sessions answered, by status and reason."
-    );
-    describe_counter!(
-        "inventory_sync_starts_refused_total",
-        "Starts refused, by reason."
-    );
-    describe_counter!(
-        "inventory_sync_operations_stored_total",
-        "Operations the Indexer has stored."
-    );
-    describe_counter!(
-        "inventory_sync_operations_retried_total",
-        "Operations sent again."
-    );
-    describe_counter!(
-        "inventory_sync_items_unchanged_total",
-        "Documents not written, since they are there."
-    );
-    describe_counter!(
-        "inventory_sync_items_failed_total",
-        "Items set aside or refused."
-    );
-    describe_counter!(
-        "inventory_sync_items_duplicate_total",
-        "Items received a second time."
-    );
-    describe_counter!("inventory_sync_bulk_requests_total", "Bulk requests.");
-    describe_counter!(
-        "inventory_sync_bulk_operations_total",
-        "Operations in bulk requests."
-    );
-    describe_counter!(
-        "inventory_sync_bulk_bytes_total",
-        Unit::Bytes,
-        "Bytes of bulk bodies."
-    );
-    describe_counter!(
-        "inventory_sync_staged_bytes_total",
-        Unit::Bytes,
-        "Bytes of frames staged."
-    );
-    describe_counter!(
-        "inventory_sync_conflicts_total",
-        "Operations refused by a higher version."
-    );
-    describe_counter!(
-        "inventory_sync_taints_total",
-        "Lanes whose deletes had to wait."
-    );
-    describe_histogram!(
-        "inventory_sync_bulk_duration_seconds",
-        Unit::Seconds,
-        "Time to the answer of a bulk request."
-    );
-    describe_histogram!(
-        "inventory_sync_session_duration_seconds",
-        Unit::Seconds,
-        "Time from Start to verdict."
-    );
-    describe_histogram!(
-        "inventory_sync_delivery_duration_seconds",
-        Unit::Seconds,
-        "Time from completeness to verdict."
-    );
-    for status in Status::ALL {
-        counter!(
-            "inventory_sync_sessions_ended_total",
-            "status" => status.name(), "reason" => Reason::None.name()
-        )
-        .increment(0);
     }
 }

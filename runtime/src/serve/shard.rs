@@ -30,6 +30,9 @@ use crate::store::{DroppedSession, StagedValue, Store};
 /// Events taken from the queue at once: their frames are one write to the store.
 const EVENTS_AT_ONCE: usize = 256;
 
+/// Figures are published at most so often: they are for looking at, and cost a look at every lane.
+const PUBLISH_INTERVAL: Duration = Duration::from_millis(50);
+
 /// How often the wall clock is told.
 const WALL_CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -68,7 +71,6 @@ pub(super) struct Parts {
     pub(super) id: ShardId,
     pub(super) manager: Manager<Payload>,
     pub(super) failed_items_max: usize,
-    pub(super) bulk_bytes_max: u64,
     pub(super) scheme: Arc<Scheme>,
     pub(super) store: Arc<Store>,
     pub(super) connector: Arc<Connector>,
@@ -90,6 +92,8 @@ pub(super) struct Shard {
     staging: Vec<Staging>,
     /// Sessions that have ended and whose frames are still stored.
     dropped: Vec<DroppedSession>,
+    /// Connections with replies whose writers were not woken yet.
+    unflushed: Vec<ConnectionId>,
     /// Answers that came while commands were carried out.
     events: VecDeque<Event<Payload>>,
     stopped: bool,
@@ -132,6 +136,7 @@ impl Shard {
             bulks: BTreeMap::new(),
             staging: Vec::new(),
             dropped: Vec::new(),
+            unflushed: Vec::new(),
             events: VecDeque::new(),
             stopped: false,
         }
@@ -152,6 +157,8 @@ impl Shard {
         let floors = std::mem::take(&mut self.parts.floors);
         self.feed(Event::Floors { floors });
         let mut wall_clock = tokio::time::interval(WALL_CLOCK_INTERVAL);
+        let mut publish_at = tokio::time::Instant::now();
+        let mut is_published = false;
         let mut messages = Vec::with_capacity(EVENTS_AT_ONCE);
         while !self.stopped {
             let deadline = self
@@ -159,7 +166,10 @@ impl Shard {
                 .manager
                 .next_deadline()
                 .map_or(Tick::NEVER, |(at, _)| at);
-            let deadline = self.parts.clock.instant(deadline);
+            let mut deadline = self.parts.clock.instant(deadline);
+            if !is_published {
+                deadline = deadline.min(publish_at);
+            }
             tokio::select! {
                 count = queue.recv_many(&mut messages, EVENTS_AT_ONCE) => if count == 0 {
                     return;
@@ -171,9 +181,15 @@ impl Shard {
                 self.take(message);
             }
             self.commit();
-            self.parts
-                .shared
-                .publish(self.parts.id, self.parts.manager.figures());
+            self.flush();
+            let now = tokio::time::Instant::now();
+            is_published = now >= publish_at;
+            if is_published {
+                publish_at = now + PUBLISH_INTERVAL;
+                self.parts
+                    .shared
+                    .publish(self.parts.id, self.parts.manager.figures());
+            }
         }
         // What is still queued finds no one; its connections end.
         self.connections.clear();
@@ -314,7 +330,7 @@ impl Shard {
                 });
             }
             Command::Stored { agent, tallies } => {
-                observe::stored(&self.parts.shared, &tallies);
+                observe::stored(&self.parts.shared.meters, &tallies);
                 self.tell(coordinator::Event::Stored { agent, tallies });
             }
             Command::IndexTrouble { index, trouble } => {
@@ -349,7 +365,18 @@ impl Shard {
         let _ = self.parts.coordinator.send(message);
     }
 
-    fn reply(&self, peer: Peer, reply: &Reply) {
+    /// Wakes the writers of the connections that were replied to: each once for all its replies.
+    fn flush(&mut self) {
+        self.unflushed.sort_unstable();
+        self.unflushed.dedup();
+        for connection in self.unflushed.drain(..) {
+            if let Some(handle) = self.connections.get(&connection) {
+                handle.flush();
+            }
+        }
+    }
+
+    fn reply(&mut self, peer: Peer, reply: &Reply) {
         if let Some(handle) = self.connections.get(&peer.connection) {
             let message = match reply {
                 Reply::StartAck(ack) => wire::encode_start_ack(ack),
@@ -358,6 +385,7 @@ impl Shard {
                 Reply::Hello(hello) => wire::encode_hello(hello),
             };
             handle.send(peer.agent, &message);
+            self.unflushed.push(peer.connection);
         }
     }
 
@@ -394,7 +422,11 @@ impl Shard {
             let written = self.parts.store.stage(&values, &self.dropped);
             // What could not be dropped is cleaned at the next start.
             self.dropped.clear();
-            observe::staged(values.iter().map(|value| value.bytes.len() as u64).sum());
+            self.parts
+                .shared
+                .meters
+                .staged_bytes
+                .increment(values.iter().map(|value| value.bytes.len() as u64).sum());
             match written {
                 Ok(()) => {
                     for each in staging.iter().filter(|each| !each.is_discarded) {
@@ -473,8 +505,8 @@ impl Shard {
             return;
         }
         self.bulks.insert(bulk, parts);
-        observe::bulk(operations, body.len() as u64);
-        tracing::debug!(%bulk, operations, bytes = body.len(), limit = self.parts.bulk_bytes_max, "bulk");
+        observe::bulk(&self.parts.shared.meters, operations, body.len() as u64);
+        tracing::debug!(%bulk, operations, bytes = body.len(), "bulk sent");
         let asked = request::bulk(timeout_ms, body);
         let request = HttpRequest {
             host_index: 0,
@@ -487,10 +519,11 @@ impl Shard {
         };
         let connector = Arc::clone(&self.parts.connector);
         let queue = self.parts.queue.clone();
+        let shared = Arc::clone(&self.parts.shared);
         self.parts.io.spawn(async move {
             let started = tokio::time::Instant::now();
             let outcome = connector.execute(request).await;
-            observe::bulk_answered(started.elapsed(), &outcome);
+            observe::bulk_answered(&shared.meters, started.elapsed(), &outcome);
             // A shard that is gone needs no answer.
             let _ = queue.send(Message::Answered { bulk, outcome }).await;
         });

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ::metrics::gauge;
 use inventory_sync_core::config::Catalogue;
 use inventory_sync_core::coordinator::{self, ShardId};
 use inventory_sync_core::id::Version;
@@ -13,6 +12,7 @@ use tokio::sync::mpsc;
 
 use super::clock::{MonotonicClock, unix_ms};
 use super::coordinator::Message;
+use super::meters::Meters;
 use crate::admin::server::Handler;
 use crate::admin::{HostStatus, PausedIndex, SessionStatus, Status, WriterStatus};
 use crate::config::Config;
@@ -29,6 +29,7 @@ pub(super) struct CoordinatorView {
 
 /// What threads publish for those who ask.
 pub(super) struct Shared {
+    pub(super) meters: Meters,
     clock: MonotonicClock,
     cluster: String,
     writer: String,
@@ -78,8 +79,8 @@ impl Shared {
         writer: &str,
     ) -> Self {
         let shards = usize::try_from(config.session.shards.max(1)).unwrap_or(1);
-        super::observe::describe();
         Self {
+            meters: Meters::new(shards),
             clock,
             cluster: config.writer.cluster_name.clone(),
             writer: writer.to_owned(),
@@ -110,12 +111,13 @@ impl Shared {
         }
         #[expect(clippy::cast_precision_loss, reason = "a gauge is for looking at")]
         let float = |value: u64| value as f64;
-        let label = shard.0.to_string();
-        gauge!("inventory_sync_sessions", "shard" => label.clone())
-            .set(float(figures.sessions as u64));
-        gauge!("inventory_sync_staged_bytes", "shard" => label.clone()).set(float(figures.bytes));
-        gauge!("inventory_sync_bulks_in_flight", "shard" => label)
-            .set(float(figures.bulks_in_flight as u64));
+        if let Some(gauges) = self.meters.shards.get(usize::from(shard.0)) {
+            gauges.sessions.set(float(figures.sessions as u64));
+            gauges.staged_bytes.set(float(figures.bytes));
+            gauges
+                .bulks_in_flight
+                .set(float(figures.bulks_in_flight as u64));
+        }
     }
 
     pub(super) fn set_coordinator(&self, view: CoordinatorView) {
@@ -213,7 +215,9 @@ impl Shared {
             alerts: lock(&self.alerts).values().cloned().collect(),
             counters: lock(&self.counters)
                 .iter()
-                .map(|(name, count)| ((*name).to_owned(), *count))
+                .map(|(name, count)| (*name, *count))
+                .chain(self.meters.shown())
+                .map(|(name, count)| (name.to_owned(), count))
                 .collect(),
         }
     }
