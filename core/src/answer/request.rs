@@ -94,17 +94,17 @@ pub fn health() -> Request {
     Request::new(Method::Get, "/_cluster/health".to_owned(), b"")
 }
 
-/// A bulk request of this body. `timeout_ms` is the Indexer's own limit, below our deadline. The answer
+/// A bulk request, still without its body, which [`render`](crate::document::render) writes. `timeout_ms` is the Indexer's own limit, below our deadline. The answer
 /// is cut to what [`bulk`](super::bulk) reads; the status of every item stays, for positions count.
 #[must_use]
-pub fn bulk(timeout_ms: u64, body: Vec<u8>) -> Request {
+pub fn bulk(timeout_ms: u64) -> Request {
     Request {
         method: Method::Post,
         target: format!(
             "/_bulk?timeout={timeout_ms}ms&filter_path=took,errors,items.*.status,items.*.error.type,items.*.error.reason"
         ),
         content: Content::Ndjson,
-        body,
+        body: Vec::new(),
     }
 }
 

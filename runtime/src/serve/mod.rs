@@ -13,6 +13,7 @@
 //! a shard's tables are touched by its thread alone; everything a machine asked for is answered, also
 //! when it failed.
 
+mod bodies;
 mod clock;
 mod connection;
 mod coordinator;
@@ -155,6 +156,7 @@ async fn serve(config: Arc<Config>) -> Result<Ended, ServeError> {
             id: ShardId(u16::try_from(place).unwrap_or(u16::MAX)),
             manager: Manager::new(machine.clone(), random_seed()?),
             failed_items_max: machine.failed_items_max,
+            concurrency: machine.concurrency,
             scheme: Arc::clone(&scheme),
             store: Arc::clone(&store),
             connector: Arc::clone(&connector),

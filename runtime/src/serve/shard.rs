@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use inventory_sync_core::answer::{self, BulkOutcome, Sent, request};
 use inventory_sync_core::coordinator::{self, ShardId};
 use inventory_sync_core::document::{
@@ -19,6 +18,7 @@ use inventory_sync_core::wire;
 use rocksdb::DBPinnableSlice;
 use tokio::sync::mpsc;
 
+use super::bodies::Bodies;
 use super::clock::{MonotonicClock, unix_ms};
 use super::connection::Handle;
 use super::coordinator::Message as ToCoordinator;
@@ -29,6 +29,13 @@ use crate::store::{DroppedSession, StagedValue, Store};
 
 /// Events taken from the queue at once: their frames are one write to the store.
 const EVENTS_AT_ONCE: usize = 256;
+
+/// After a batch of at least so many events the thread rests for [`MODERATION`]: waking it for each event
+/// would cost more than the event.
+const MODERATED_EVENTS: usize = 4;
+
+/// The rest, far below what an agent or the Indexer takes to answer.
+const MODERATION: Duration = Duration::from_micros(200);
 
 /// Figures are published at most so often: they are for looking at, and cost a look at every lane.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(50);
@@ -71,6 +78,7 @@ pub(super) struct Parts {
     pub(super) id: ShardId,
     pub(super) manager: Manager<Payload>,
     pub(super) failed_items_max: usize,
+    pub(super) concurrency: usize,
     pub(super) scheme: Arc<Scheme>,
     pub(super) store: Arc<Store>,
     pub(super) connector: Arc<Connector>,
@@ -89,6 +97,7 @@ pub(super) struct Shard {
     listings: BTreeMap<SessionId, Listing>,
     connections: BTreeMap<ConnectionId, Handle>,
     bulks: BTreeMap<BulkId, Vec<Part>>,
+    bodies: Bodies,
     staging: Vec<Staging>,
     /// Sessions that have ended and whose frames are still stored.
     dropped: Vec<DroppedSession>,
@@ -129,6 +138,8 @@ impl<'a> Chunks for StoredChunks<'a> {
 impl Shard {
     pub(super) fn new(parts: Parts) -> Self {
         Self {
+            // One to fill while the requests in flight hold theirs.
+            bodies: Bodies::new(parts.concurrency + 1),
             parts,
             tables: BTreeMap::new(),
             listings: BTreeMap::new(),
@@ -177,11 +188,16 @@ impl Shard {
                 () = tokio::time::sleep_until(deadline) => self.feed(Event::Tick),
                 _ = wall_clock.tick() => self.feed(Event::WallClock { unix_ms: unix_ms() }),
             }
+            let handled = messages.len();
             for message in messages.drain(..) {
                 self.take(message);
             }
             self.commit();
             self.flush();
+            if handled >= MODERATED_EVENTS {
+                // This thread has no other task. What comes meanwhile is one batch, one write, one wake-up.
+                std::thread::sleep(MODERATION);
+            }
             let now = tokio::time::Instant::now();
             is_published = now >= publish_at;
             if is_published {
@@ -484,7 +500,7 @@ impl Shard {
         parts: Vec<Part>,
     ) {
         let chunks = StoredChunks(&self.parts.store);
-        let mut body = Vec::new();
+        let mut body = self.bodies.take();
         let mut failed = Vec::new();
         let mut operations = 0;
         for (place, part) in parts.iter().enumerate() {
@@ -498,6 +514,7 @@ impl Shard {
             }
         }
         if !failed.is_empty() {
+            self.bodies.give_back(body);
             self.events.push_back(Event::BulkDone {
                 bulk,
                 outcome: BulkOutcome::ReadFailed { parts: failed },
@@ -507,12 +524,12 @@ impl Shard {
         self.bulks.insert(bulk, parts);
         observe::bulk(&self.parts.shared.meters, operations, body.len() as u64);
         tracing::debug!(%bulk, operations, bytes = body.len(), "bulk sent");
-        let asked = request::bulk(timeout_ms, body);
+        let asked = request::bulk(timeout_ms);
         let request = HttpRequest {
             host_index: 0,
             method: Method::Post,
             path_and_query: asked.target,
-            body: vec![Bytes::from(asked.body)],
+            body: vec![self.bodies.share(body)],
             content_type: NDJSON,
             deadline: self.parts.clock.instant(deadline),
             not_after: Some(self.parts.clock.instant(not_after)),

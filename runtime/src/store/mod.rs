@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 use rocksdb::{
     ColumnFamilyDescriptor, DB, DBCompressionType, DBPinnableSlice, IteratorMode, LogLevel,
-    Options, ReadOptions, WriteBatch, WriteOptions,
+    MemtableFactory, Options, ReadOptions, SliceTransform, WriteBatch, WriteOptions,
 };
 
 use crate::config::StoreConfig;
@@ -34,6 +34,9 @@ const OPEN_FILES_MAX: i32 = 512;
 
 /// Longest log of `meta` before its buffer is written out.
 const LOG_MAX_BYTES: u64 = 8 << 20;
+
+/// Buffers grow by blocks of this size, small enough for the allocator to use them again.
+const ARENA_BLOCK_BYTES: usize = 1 << 20;
 
 /// Threads RocksDB may use for flushes and compactions together.
 const BACKGROUND_JOBS_MAX: i32 = 2;
@@ -120,6 +123,8 @@ impl Store {
         let mut options = Options::default();
         options.create_if_missing(true);
         options.create_missing_column_families(true);
+        // The hashed buffer has one writer.
+        options.set_allow_concurrent_memtable_write(false);
         options.set_max_background_jobs(BACKGROUND_JOBS_MAX);
         options.set_max_open_files(OPEN_FILES_MAX);
         // Only `meta` is logged. It is written seldom, and its buffer would keep a log for ever.
@@ -131,8 +136,15 @@ impl Store {
         let buffer = usize::try_from(config.write_buffer_bytes).unwrap_or(usize::MAX);
         let mut staged = Options::default();
         staged.set_write_buffer_size(buffer);
+        staged.set_arena_block_size(ARENA_BLOCK_BYTES);
         staged.set_max_write_buffer_number(3);
         staged.set_compression_type(DBCompressionType::Lz4);
+        // A session's frames are one bucket: its id is random, and a sorted buffer would be searched through
+        // for each frame.
+        staged.set_prefix_extractor(SliceTransform::create_fixed_prefix(PREFIX_BYTES));
+        staged.set_memtable_factory(MemtableFactory::HashLinkList {
+            bucket_count: BUCKETS,
+        });
         let mut meta = Options::default();
         meta.set_write_buffer_size(1 << 20);
         meta.set_compression_type(DBCompressionType::None);
@@ -145,8 +157,6 @@ impl Store {
             Ok(db) => {
                 let mut unlogged = WriteOptions::default();
                 unlogged.disable_wal(true);
-                // A session's frames come in order: each key lies right behind the one before.
-                unlogged.set_memtable_insert_hint_per_batch(true);
                 Ok(Store { db, path, unlogged })
             }
             Err(cause) if is_lock(cause.as_ref()) => Err(StoreError::InUse { path }),
@@ -263,7 +273,9 @@ impl Store {
     ///
     /// RocksDB could not read.
     pub fn is_empty(&self) -> Result<bool, StoreError> {
-        match self.db.iterator(IteratorMode::Start).next() {
+        let mut whole = ReadOptions::default();
+        whole.set_total_order_seek(true);
+        match self.db.iterator_opt(IteratorMode::Start, whole).next() {
             None => Ok(true),
             Some(Ok(_)) => Ok(false),
             Some(Err(cause)) => Err(self.failed("read the staged data", cause)),
@@ -356,6 +368,12 @@ impl Store {
 
 /// Length of a key: two numbers of 16 digits and what parts them.
 const KEY_BYTES: usize = 33;
+
+/// The part of a key that its session's frames share.
+const PREFIX_BYTES: usize = 17;
+
+/// Buckets of the buffer: about as many as it holds sessions when they are small.
+const BUCKETS: usize = 1 << 16;
 
 /// What a write batch has before its records.
 const BATCH_HEADER_BYTES: usize = 12;
