@@ -518,7 +518,7 @@ impl<P> Manager<P> {
             scope,
             phase,
             ..
-        } = session;
+        } = &mut **session;
         match phase {
             Phase::Delivering(delivery) => {
                 let facts = SessionFacts {

@@ -72,7 +72,7 @@ impl<P> Manager<P> {
         start: &Start,
         digest: [u8; 16],
         out: &mut Out<P>,
-    ) -> Result<Option<Session>, Refusal> {
+    ) -> Result<Option<Box<Session>>, Refusal> {
         if start.agent_id != peer.agent.0 {
             out.push(Command::Observe(Observation::IdentityMismatch {
                 agent: peer.agent,
@@ -95,7 +95,7 @@ impl<P> Manager<P> {
         self.check_quota(peer.agent, u64::from(request.size))?;
 
         let id = self.draw_session_id();
-        Ok(Some(Session {
+        Ok(Some(Box::new(Session {
             id,
             agent: peer.agent,
             module,
@@ -110,7 +110,7 @@ impl<P> Manager<P> {
             completed: self.now,
             intake: Intake::default(),
             phase: Phase::Collecting,
-        }))
+        })))
     }
 
     /// A retransmitted Start gets the same session again, also when it is finished. `true`: answered.
@@ -166,7 +166,7 @@ impl<P> Manager<P> {
     /// Moves a session to a newer connection of its agent.
     fn move_session(&mut self, id: SessionId, peer: Peer) {
         let deadline = self.now + self.config.idle_timeout_ms;
-        let newer = |session: &&mut Session| peer.connection > session.peer.connection;
+        let newer = |session: &&mut Box<Session>| peer.connection > session.peer.connection;
         if let Some(session) = self.sessions.get_mut(&id).filter(newer) {
             session.peer = peer;
             if session.waits_for_agent() {
@@ -339,7 +339,7 @@ impl<P> Manager<P> {
         }
     }
 
-    fn accept(&mut self, session: Session, start: &Start, out: &mut Out<P>) {
+    fn accept(&mut self, session: Box<Session>, start: &Start, out: &mut Out<P>) {
         let id = session.id;
         let peer = session.peer;
         let lane = self

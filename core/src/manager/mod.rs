@@ -75,7 +75,8 @@ pub struct Manager<P> {
     timers: Timers,
 
     connections: BTreeMap<ConnectionId, Connection>,
-    sessions: BTreeMap<SessionId, Session>,
+    /// Boxed: they come and go in random order, and the map moves its neighbours each time.
+    sessions: BTreeMap<SessionId, Box<Session>>,
     lanes: BTreeMap<(AgentId, ModuleId), Lane>,
     agents: BTreeMap<AgentId, Agent>,
     finished: BTreeMap<SessionId, Finished>,

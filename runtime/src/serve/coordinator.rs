@@ -22,6 +22,9 @@ use super::{Ended, ServeError, observe};
 /// How often the wall clock is told.
 const WALL_CLOCK_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);
 
+/// Messages taken from the queue at once: the status is shown once for all of them.
+const MESSAGES_AT_ONCE: usize = 256;
+
 /// What the coordinator's task is sent.
 pub(super) enum Message {
     /// An event for the machine.
@@ -71,24 +74,42 @@ impl Driver {
         if let Some(ended) = self.feed(first, &mut collectors).await {
             return ended;
         }
+        self.publish();
+        let mut messages = Vec::with_capacity(MESSAGES_AT_ONCE);
         loop {
             let deadline = self
                 .machine
                 .next_deadline()
                 .map_or(Tick::NEVER, |(at, _)| at);
-            let event = tokio::select! {
-                message = self.queue.recv() => match message {
-                    Some(message) => self.unpack(message, &mut collectors).await,
-                    // We hold a sender ourselves: it cannot be closed.
-                    None => return Ok(Ended::Unclean),
-                },
-                () = tokio::time::sleep_until(self.clock.instant(deadline)) => Event::Tick,
-                _ = wall_clock.tick() => Event::WallClock { unix_ms: unix_ms() },
+            let own = tokio::select! {
+                // We hold a sender ourselves: it cannot be closed.
+                _ = self.queue.recv_many(&mut messages, MESSAGES_AT_ONCE) => None,
+                () = tokio::time::sleep_until(self.clock.instant(deadline)) => Some(Event::Tick),
+                _ = wall_clock.tick() => Some(Event::WallClock { unix_ms: unix_ms() }),
             };
-            if let Some(ended) = self.feed(event, &mut collectors).await {
+            if let Some(event) = own
+                && let Some(ended) = self.feed(event, &mut collectors).await
+            {
                 return ended;
             }
+            for message in messages.drain(..) {
+                let event = self.unpack(message, &mut collectors).await;
+                if let Some(ended) = self.feed(event, &mut collectors).await {
+                    return ended;
+                }
+            }
+            self.publish();
         }
+    }
+
+    /// Shows what those who ask for the status see.
+    fn publish(&self) {
+        self.shared.set_coordinator(CoordinatorView {
+            health: self.machine.health(),
+            lease_until: self.machine.lease_until(),
+            bound: self.machine.bound(),
+            indices: self.machine.index_states(),
+        });
     }
 
     async fn unpack(&self, message: Message, collectors: &mut Collectors) -> Event {
@@ -190,12 +211,6 @@ impl Driver {
                 question => self.asker.ask(question, self.own.clone()),
             }
         }
-        self.shared.set_coordinator(CoordinatorView {
-            health: self.machine.health(),
-            lease_until: self.machine.lease_until(),
-            bound: self.machine.bound(),
-            indices: self.machine.index_states(),
-        });
         ended
     }
 

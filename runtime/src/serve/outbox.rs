@@ -85,9 +85,11 @@ impl Replies {
         Ok(())
     }
 
-    /// Wakes the writer.
+    /// Wakes the writer, if there is anything to write.
     pub(super) fn flush(&self) {
-        self.0.news.notify_one();
+        if !self.0.waiting().bytes.is_empty() {
+            self.0.news.notify_one();
+        }
     }
 }
 

@@ -14,9 +14,10 @@ use inventory_sync_core::manager::{
     AgentFloor, Command, ConnectionKind, Event, Manager, Record, Reply,
 };
 use inventory_sync_core::time::Tick;
-use inventory_sync_core::wire;
+use inventory_sync_core::wire::{self, Status};
 use rocksdb::DBPinnableSlice;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::bodies::Bodies;
 use super::clock::{MonotonicClock, unix_ms};
@@ -36,6 +37,10 @@ const MODERATED_EVENTS: usize = 4;
 
 /// The rest, far below what an agent or the Indexer takes to answer.
 const MODERATION: Duration = Duration::from_micros(200);
+
+/// A Processing waits so long for the verdict, to be written with it: of a small session it is most often
+/// answered by then, and a write of its own costs more than everything else that the session takes.
+const CORK: Duration = Duration::from_millis(50);
 
 /// Figures are published at most so often: they are for looking at, and cost a look at every lane.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(50);
@@ -93,7 +98,7 @@ pub(super) struct Parts {
 /// A shard: the machine and the I/O side of its sessions.
 pub(super) struct Shard {
     parts: Parts,
-    tables: BTreeMap<SessionId, SessionTable>,
+    tables: BTreeMap<SessionId, Box<SessionTable>>,
     listings: BTreeMap<SessionId, Listing>,
     connections: BTreeMap<ConnectionId, Handle>,
     bulks: BTreeMap<BulkId, Vec<Part>>,
@@ -101,8 +106,12 @@ pub(super) struct Shard {
     staging: Vec<Staging>,
     /// Sessions that have ended and whose frames are still stored.
     dropped: Vec<DroppedSession>,
+    /// For the coordinator, which is woken once for all of it.
+    told: Vec<ToCoordinator>,
     /// Connections with replies whose writers were not woken yet.
     unflushed: Vec<ConnectionId>,
+    /// Connections with a Processing that waits for company, and until when; in that order.
+    corked: VecDeque<(Instant, ConnectionId)>,
     /// Answers that came while commands were carried out.
     events: VecDeque<Event<Payload>>,
     stopped: bool,
@@ -147,7 +156,9 @@ impl Shard {
             bulks: BTreeMap::new(),
             staging: Vec::new(),
             dropped: Vec::new(),
+            told: Vec::new(),
             unflushed: Vec::new(),
+            corked: VecDeque::new(),
             events: VecDeque::new(),
             stopped: false,
         }
@@ -168,7 +179,7 @@ impl Shard {
         let floors = std::mem::take(&mut self.parts.floors);
         self.feed(Event::Floors { floors });
         let mut wall_clock = tokio::time::interval(WALL_CLOCK_INTERVAL);
-        let mut publish_at = tokio::time::Instant::now();
+        let mut publish_at = Instant::now();
         let mut is_published = false;
         let mut messages = Vec::with_capacity(EVENTS_AT_ONCE);
         while !self.stopped {
@@ -180,6 +191,9 @@ impl Shard {
             let mut deadline = self.parts.clock.instant(deadline);
             if !is_published {
                 deadline = deadline.min(publish_at);
+            }
+            if let Some((until, _)) = self.corked.front() {
+                deadline = deadline.min(*until);
             }
             tokio::select! {
                 count = queue.recv_many(&mut messages, EVENTS_AT_ONCE) => if count == 0 {
@@ -193,12 +207,12 @@ impl Shard {
                 self.take(message);
             }
             self.commit();
-            self.flush();
+            self.flush(Instant::now());
             if handled >= MODERATED_EVENTS {
                 // This thread has no other task. What comes meanwhile is one batch, one write, one wake-up.
                 std::thread::sleep(MODERATION);
             }
-            let now = tokio::time::Instant::now();
+            let now = Instant::now();
             is_published = now >= publish_at;
             if is_published {
                 publish_at = now + PUBLISH_INTERVAL;
@@ -264,8 +278,8 @@ impl Shard {
                 info,
             } => {
                 let scheme = Arc::clone(&self.parts.scheme);
-                self.tables
-                    .insert(session, SessionTable::new(scheme, session, agent, &info));
+                let table = SessionTable::new(scheme, session, agent, &info);
+                self.tables.insert(session, Box::new(table));
             }
             Command::Stage {
                 stage,
@@ -372,17 +386,20 @@ impl Shard {
         }
     }
 
-    fn tell(&self, event: coordinator::Event) {
+    fn tell(&mut self, event: coordinator::Event) {
         self.ask(ToCoordinator::Event(event));
     }
 
-    fn ask(&self, message: ToCoordinator) {
-        // Without a coordinator the process is ending.
-        let _ = self.parts.coordinator.send(message);
+    fn ask(&mut self, message: ToCoordinator) {
+        self.told.push(message);
     }
 
-    /// Wakes the writers of the connections that were replied to: each once for all its replies.
-    fn flush(&mut self) {
+    /// Wakes the writers of the connections that were replied to: each once for all its replies. Then the
+    /// coordinator.
+    fn flush(&mut self, now: Instant) {
+        while let Some((_, connection)) = self.corked.pop_front_if(|(until, _)| *until <= now) {
+            self.unflushed.push(connection);
+        }
         self.unflushed.sort_unstable();
         self.unflushed.dedup();
         for connection in self.unflushed.drain(..) {
@@ -390,17 +407,27 @@ impl Shard {
                 handle.flush();
             }
         }
+        for message in self.told.drain(..) {
+            // Without a coordinator the process is ending.
+            let _ = self.parts.coordinator.send(message);
+        }
     }
 
     fn reply(&mut self, peer: Peer, reply: &Reply) {
-        if let Some(handle) = self.connections.get(&peer.connection) {
-            let message = match reply {
-                Reply::StartAck(ack) => wire::encode_start_ack(ack),
-                Reply::EndAck(ack) => wire::encode_end_ack(ack),
-                Reply::ReqRet(request) => wire::encode_req_ret(request),
-                Reply::Hello(hello) => wire::encode_hello(hello),
-            };
-            handle.send(peer.agent, &message);
+        let Some(handle) = self.connections.get(&peer.connection) else {
+            return;
+        };
+        let message = match reply {
+            Reply::StartAck(ack) => wire::encode_start_ack(ack),
+            Reply::EndAck(ack) => wire::encode_end_ack(ack),
+            Reply::ReqRet(request) => wire::encode_req_ret(request),
+            Reply::Hello(hello) => wire::encode_hello(hello),
+        };
+        handle.send(peer.agent, &message);
+        if matches!(reply, Reply::EndAck(ack) if ack.status == Status::Processing) {
+            let until = Instant::now() + CORK;
+            self.corked.push_back((until, peer.connection));
+        } else {
             self.unflushed.push(peer.connection);
         }
     }
@@ -538,7 +565,7 @@ impl Shard {
         let queue = self.parts.queue.clone();
         let shared = Arc::clone(&self.parts.shared);
         self.parts.io.spawn(async move {
-            let started = tokio::time::Instant::now();
+            let started = Instant::now();
             let outcome = connector.execute(request).await;
             observe::bulk_answered(&shared.meters, started.elapsed(), &outcome);
             // A shard that is gone needs no answer.
@@ -556,7 +583,7 @@ impl Shard {
                     .iter()
                     .map(|part| Sent {
                         part,
-                        table: self.tables.get(&part.session),
+                        table: self.tables.get(&part.session).map(|table| &**table),
                     })
                     .collect();
                 answer::bulk(&sent, status, &body, self.parts.failed_items_max)
