@@ -13,7 +13,7 @@ use inventory_sync_core::document::{Items, Scheme, scan};
 use inventory_sync_core::id::{AgentId, ConnectionId, Peer, SessionId};
 use inventory_sync_core::manager::{ConnectionKind, Event, FrameFlaw};
 use inventory_sync_core::wire::framing::{
-    Framing, FramingError, MAX_HEADER_BYTES, write_tls, write_unix,
+    Framing, FramingError, LENGTH_BYTES, MAX_HEADER_BYTES, write_tls, write_unix,
 };
 use inventory_sync_core::wire::{self, Message as WireMessage};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -31,8 +31,9 @@ const FRAME_TIMEOUT: Duration = Duration::from_secs(60);
 /// A reply must be taken within this time.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Memory for a frame grows by so much at a time: an announcement alone costs nothing.
-const READ_STEP_BYTES: usize = 256 << 10;
+/// Memory for a frame begins with so much and then doubles with what arrives: an announcement alone costs no
+/// more than a connection does anyway.
+const READ_STEP_MIN_BYTES: usize = 16 << 10;
 
 /// What a shard wants of a connection's reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -271,7 +272,12 @@ impl Reading<'_> {
         let limit = self.context.max_message_bytes;
         let framing = self.framing;
         let rest = async {
-            reader.read_exact(&mut header[1..]).await?;
+            // The length is judged before anything else is waited for.
+            reader.read_exact(&mut header[1..LENGTH_BYTES]).await?;
+            framing
+                .header(&header[..LENGTH_BYTES], limit)
+                .map_err(Ending::Framing)?;
+            reader.read_exact(&mut header[LENGTH_BYTES..]).await?;
             let header = framing.header(header, limit).map_err(Ending::Framing)?;
             let Some(header) = header else {
                 return Err(Ending::HungUp);
@@ -279,7 +285,7 @@ impl Reading<'_> {
             let mut frame = Vec::new();
             while frame.len() < header.message_bytes {
                 let begin = frame.len();
-                let end = header.message_bytes.min(begin + READ_STEP_BYTES);
+                let end = header.message_bytes.min(begin + begin.max(READ_STEP_MIN_BYTES));
                 frame.resize(end, 0);
                 reader.read_exact(&mut frame[begin..]).await?;
             }
