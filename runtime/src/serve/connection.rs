@@ -2,10 +2,11 @@
 //!
 //! ```text
 //!  socket ─▶ header ─▶ bound ─▶ frame ─▶ decode ─▶ scan ─▶ shard of the agent (waits when it is full)
-//!  socket ◀─ writer ◀─ bounded queue ◀───────────────────── replies
+//!  socket ◀─ writer ◀─ queue of bounded bytes ◀───────────────────── replies
 //! ```
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use inventory_sync_core::coordinator::ShardId;
@@ -22,8 +23,12 @@ use tokio::time::timeout;
 
 use super::shard::{Message, Payload, ScannedFrame};
 
-/// Replies that may wait for one connection's writer; a peer that lets more pile up is hung up on.
-const REPLIES_MAX: usize = 256;
+/// Bytes of replies that may wait for the writer of an agent's own connection: a few of the largest verdicts. A
+/// peer that lets more pile up is hung up on.
+const AGENT_REPLIES_MAX_BYTES: usize = 2 << 20;
+
+/// The same for a relay, where thousands of agents may be answered at once.
+const RELAY_REPLIES_MAX_BYTES: usize = 64 << 20;
 
 /// A frame that has begun must arrive within this time.
 const FRAME_TIMEOUT: Duration = Duration::from_secs(60);
@@ -41,13 +46,24 @@ enum Flow {
     Read,
     Pause,
     Close,
+    /// Close, and the replies that wait are of no use.
+    Abandon,
+}
+
+impl Flow {
+    const fn is_end(self) -> bool {
+        matches!(self, Self::Close | Self::Abandon)
+    }
 }
 
 /// How a shard writes to a connection and holds it back. Dropped by every shard, the writer ends.
 #[derive(Debug, Clone)]
 pub(super) struct Handle {
     framing: Framing,
-    replies: mpsc::Sender<Vec<u8>>,
+    replies: mpsc::UnboundedSender<Vec<u8>>,
+    /// Bytes of the replies that wait.
+    waiting_bytes: Arc<AtomicUsize>,
+    waiting_bytes_max: usize,
     flow: Arc<watch::Sender<Flow>>,
 }
 
@@ -61,8 +77,11 @@ impl Handle {
         };
         match framed {
             Ok(()) => {
-                if self.replies.try_send(frame).is_err() {
-                    self.close();
+                let bytes = frame.len();
+                let before = self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
+                let is_too_much = before.saturating_add(bytes) > self.waiting_bytes_max;
+                if is_too_much || self.replies.send(frame).is_err() {
+                    self.flow.send_replace(Flow::Abandon);
                 }
             }
             Err(error) => tracing::error!(%error, "a reply cannot be framed"),
@@ -72,7 +91,7 @@ impl Handle {
     pub(super) fn pause(&self, paused: bool) {
         let wanted = if paused { Flow::Pause } else { Flow::Read };
         self.flow.send_if_modified(|flow| {
-            let changes = *flow != Flow::Close && *flow != wanted;
+            let changes = !flow.is_end() && *flow != wanted;
             if changes {
                 *flow = wanted;
             }
@@ -81,7 +100,13 @@ impl Handle {
     }
 
     pub(super) fn close(&self) {
-        self.flow.send_replace(Flow::Close);
+        self.flow.send_if_modified(|flow| {
+            let changes = !flow.is_end();
+            if changes {
+                *flow = Flow::Close;
+            }
+            changes
+        });
     }
 }
 
@@ -110,6 +135,8 @@ enum Ending {
     HungUp,
     #[error("closed by us")]
     Closed,
+    #[error("closed by us: it does not read its answers")]
+    Abandoned,
     #[error("the daemon stops")]
     Stopping,
     #[error("{0}")]
@@ -149,11 +176,16 @@ impl Context {
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
         let (reader, writer) = tokio::io::split(stream);
-        let (replies, queue) = mpsc::channel(REPLIES_MAX);
+        let (replies, queue) = mpsc::unbounded_channel();
         let (flow, wanted) = watch::channel(Flow::Read);
         let handle = Handle {
             framing,
             replies,
+            waiting_bytes: Arc::default(),
+            waiting_bytes_max: match speaker {
+                Speaker::Agent(_) => AGENT_REPLIES_MAX_BYTES,
+                Speaker::Relay => RELAY_REPLIES_MAX_BYTES,
+            },
             flow: Arc::new(flow),
         };
         let shards: Vec<ShardId> = match speaker {
@@ -166,7 +198,8 @@ impl Context {
             Speaker::Agent(_) => ConnectionKind::Agent,
             Speaker::Relay => ConnectionKind::Relay,
         };
-        let writing = tokio::spawn(write(writer, queue));
+        let waiting_bytes = Arc::clone(&handle.waiting_bytes);
+        let writing = tokio::spawn(write(writer, queue, waiting_bytes));
         for shard in &shards {
             let handle = handle.clone();
             let message = Message::Connected {
@@ -195,15 +228,25 @@ impl Context {
                 break;
             }
         }
+        if matches!(ending, Ending::Abandoned) {
+            writing.abort();
+        }
         // Ends when every shard has let go of its handle and the last reply is written.
-        if let Err(error) = writing.await {
+        if let Err(error) = writing.await
+            && !error.is_cancelled()
+        {
             tracing::error!(%error, "a connection's writer failed");
         }
     }
 }
 
-async fn write<W: AsyncWrite + Unpin>(mut writer: W, mut queue: mpsc::Receiver<Vec<u8>>) {
+async fn write<W: AsyncWrite + Unpin>(
+    mut writer: W,
+    mut queue: mpsc::UnboundedReceiver<Vec<u8>>,
+    waiting_bytes: Arc<AtomicUsize>,
+) {
     while let Some(frame) = queue.recv().await {
+        waiting_bytes.fetch_sub(frame.len(), Ordering::Relaxed);
         let written = timeout(WRITE_TIMEOUT, async {
             writer.write_all(&frame).await?;
             writer.flush().await
@@ -251,6 +294,7 @@ impl Reading<'_> {
         match wanted.map(|flow| *flow) {
             Ok(Flow::Read | Flow::Pause) => Ok(()),
             Ok(Flow::Close) => Err(Ending::Closed),
+            Ok(Flow::Abandon) => Err(Ending::Abandoned),
             Err(_) => Err(Ending::Stopping),
         }
     }
@@ -264,7 +308,12 @@ impl Reading<'_> {
         // An idle agent may be silent between frames for as long as it likes, but not inside one.
         let first = tokio::select! {
             first = reader.read(&mut header[..1]) => first?,
-            _ = self.wanted.wait_for(|flow| *flow == Flow::Close) => return Err(Ending::Closed),
+            ended = self.wanted.wait_for(|flow| flow.is_end()) => {
+                return Err(match ended.map(|flow| *flow) {
+                    Ok(Flow::Abandon) => Ending::Abandoned,
+                    _ => Ending::Closed,
+                });
+            }
         };
         if first == 0 {
             return Err(Ending::HungUp);
@@ -285,7 +334,9 @@ impl Reading<'_> {
             let mut frame = Vec::new();
             while frame.len() < header.message_bytes {
                 let begin = frame.len();
-                let end = header.message_bytes.min(begin + begin.max(READ_STEP_MIN_BYTES));
+                let end = header
+                    .message_bytes
+                    .min(begin + begin.max(READ_STEP_MIN_BYTES));
                 frame.resize(end, 0);
                 reader.read_exact(&mut frame[begin..]).await?;
             }
