@@ -13,6 +13,7 @@ use inventory_sync_core::wire::{
     self, BatchBuilder, Item, Mode, decode, encode_data, encode_end, encode_hello, encode_start,
 };
 use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use crate::connection::{Connection, Endpoint, Writer};
@@ -66,8 +67,18 @@ pub struct TestAgent {
     news: mpsc::UnboundedSender<News>,
     connection: Option<(ConnectionId, Writer)>,
     connections: u64,
+    /// Ends with the agent, and the connection with it.
+    reading: Option<AbortHandle>,
     jobs: u64,
     synced: Synced,
+}
+
+impl Drop for TestAgent {
+    fn drop(&mut self) {
+        if let Some(reading) = &self.reading {
+            reading.abort();
+        }
+    }
 }
 
 impl TestAgent {
@@ -99,6 +110,7 @@ impl TestAgent {
             news,
             connection: None,
             connections: 0,
+            reading: None,
             jobs: 0,
             synced: blank(),
         }
@@ -256,7 +268,7 @@ impl TestAgent {
         self.connection = None;
         let id = ConnectionId(self.connections);
         let (endpoint, news) = (self.endpoint.clone(), self.news.clone());
-        tokio::spawn(async move {
+        let reading = tokio::spawn(async move {
             // Sending fails when the agent is gone; then nobody needs the news.
             let Ok(Connection { writer, mut reader }) = Connection::open(&endpoint).await else {
                 let _ = news.send(News::ConnectFailed);
@@ -270,6 +282,7 @@ impl TestAgent {
             }
             let _ = news.send(News::Closed(id));
         });
+        self.reading = Some(reading.abort_handle());
     }
 }
 

@@ -87,6 +87,11 @@ impl Writer {
         self.send_bytes(&frame).await
     }
 
+    /// On the Unix socket: sends as another agent from now on.
+    pub const fn speak_for(&mut self, agent: u64) {
+        self.agent = Some(agent);
+    }
+
     /// Sends bytes as they are.
     ///
     /// # Errors
@@ -178,8 +183,8 @@ impl Connection {
     }
 
     /// On the Unix socket: sends as another agent from now on.
-    pub fn speak_for(&mut self, agent: u64) {
-        self.writer.agent = Some(agent);
+    pub const fn speak_for(&mut self, agent: u64) {
+        self.writer.speak_for(agent);
     }
 
     /// The next answer and the agent that its frame names.
@@ -243,6 +248,19 @@ impl Connection {
         }
     }
 
+    /// The verdict, behind a Processing or several.
+    ///
+    /// # Panics
+    /// When something else comes.
+    pub async fn verdict(&mut self) -> EndAck {
+        loop {
+            let ack = self.end_ack().await;
+            if ack.status != Status::Processing {
+                return ack;
+            }
+        }
+    }
+
     /// The next answer, which asks for sequences.
     ///
     /// # Panics
@@ -276,6 +294,14 @@ impl Connection {
         })
         .await;
     }
+}
+
+/// A connection to the daemon's TLS port that speaks no TLS yet, for those who never will.
+///
+/// # Errors
+/// Nobody listens.
+pub async fn open_tcp(address: &Address) -> io::Result<TcpStream> {
+    TcpStream::connect(address.get()).await
 }
 
 /// Tries to be served: a Hello that is answered. The answer to why not is for people.

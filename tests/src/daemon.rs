@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
+use inventory_sync::config::StoreConfig;
+use inventory_sync::store::Store;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -254,6 +256,34 @@ impl Daemon {
                     .filter(|_| is_whole)
             })
             .sum()
+    }
+
+    /// Memory that it has in use now, in bytes.
+    ///
+    /// # Panics
+    /// When it does not run.
+    #[must_use]
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        kib.expect("VmRSS").trim().parse::<u64>().unwrap() << 10
+    }
+
+    /// Ends it by force and tells whether its store holds staged data.
+    ///
+    /// # Panics
+    /// When the store cannot be opened.
+    #[must_use]
+    pub fn kill_and_find_staged(mut self) -> bool {
+        self.kill();
+        let config = StoreConfig {
+            path: self.setup.get("store.path").into(),
+            write_buffer_bytes: 1 << 20,
+            wal_max_bytes: 8 << 20,
+        };
+        let store = Store::open(&config).expect("the store of a daemon that is gone");
+        !store.is_empty().expect("a store that can be read")
     }
 
     /// Ends it as a loss of power would.

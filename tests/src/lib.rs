@@ -5,6 +5,7 @@
 //!  tests/e2e/           agent ══TLS══▶ inventory-sync serve ══HTTPS══▶ stand-in, or a real OpenSearch
 //!                         │                  │                            │
 //!  src/                 agent, connection  daemon, programs, certs      indexer, document, proxy
+//!                       session, forged    counts
 //!                         └──────────────── world ────────────────────────┘
 //! ```
 //!
@@ -22,11 +23,15 @@
 pub mod agent;
 pub mod certs;
 pub mod connection;
+pub mod counts;
 pub mod daemon;
 pub mod document;
+pub mod forged;
 pub mod indexer;
+pub mod peer;
 pub mod programs;
 pub mod proxy;
+pub mod session;
 pub mod wait;
 mod world;
 

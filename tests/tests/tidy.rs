@@ -421,6 +421,49 @@ fn what_is_cited_of_the_protocol_exists() {
     assert_none("cited sections that docs/protocol.md does not have", &found);
 }
 
+/// The first cells of a table's rows below a heading, and the rest of each row.
+fn rows<'a>(text: &'a str, head: &str) -> Vec<(&'a str, &'a str)> {
+    let lines = text.lines().skip_while(|line| !line.starts_with(head));
+    let rows = lines.skip(2).take_while(|line| line.starts_with('|'));
+    rows.filter_map(|row| row.trim_matches('|').split_once('|'))
+        .map(|(first, rest)| (first.trim(), rest.trim()))
+        .collect()
+}
+
+#[test]
+fn every_row_of_bad_input_names_tests_that_exist() {
+    let sources = sources();
+    let text = |path: &str| -> &str {
+        let source = sources.iter().find(|source| source.path == path);
+        &source.unwrap_or_else(|| panic!("{path} is not there")).text
+    };
+    let (protocol, coverage) = (text("docs/protocol.md"), text("docs/bad-input.md"));
+    let mut shown = Vec::new();
+    for head in ["| bad input |", "| what is wrong |"] {
+        let (theirs, own) = (rows(protocol, head), rows(coverage, head));
+        assert!(theirs.len() >= 8, "the table was not found");
+        let first = |rows: &[(&str, &str)]| -> Vec<String> {
+            rows.iter().map(|(first, _)| (*first).to_owned()).collect()
+        };
+        assert_eq!(first(&theirs), first(&own), "rows of both documents");
+        shown.extend(own);
+    }
+    shown.extend(rows(coverage, "| what they do |"));
+    let mut found = Vec::new();
+    for (row, tests) in shown {
+        let mut names = tests.split('`').skip(1).step_by(2).peekable();
+        assert!(names.peek().is_some(), "{row} is shown by nothing");
+        for name in names {
+            let (file, function) = name.split_once("::").expect("FILE::TEST");
+            let declaration = format!("#[tokio::test]\nasync fn {function}() {{");
+            if !text(&format!("tests/tests/e2e/{file}.rs")).contains(&declaration) {
+                found.push(format!("{row}: {name}"));
+            }
+        }
+    }
+    assert_none("tests that docs/bad-input.md names and nobody has", &found);
+}
+
 #[test]
 fn the_core_stands_on_few_crates() {
     let manifest = std::fs::read_to_string(root().join("core/Cargo.toml")).unwrap();

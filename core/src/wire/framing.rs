@@ -11,7 +11,8 @@
 
 use std::fmt;
 
-const LENGTH_BYTES: usize = size_of::<u32>();
+/// What every frame begins with: its length, in so many bytes.
+pub const LENGTH_BYTES: usize = size_of::<u32>();
 const AGENT_ID_BYTES: usize = size_of::<u64>();
 
 /// The longest header of a frame, in bytes.

@@ -12,7 +12,7 @@ use inventory_sync_core::coordinator::ShardId;
 use inventory_sync_core::document::{Items, Scheme, scan};
 use inventory_sync_core::id::{AgentId, ConnectionId, Peer, SessionId};
 use inventory_sync_core::manager::{ConnectionKind, Event, FrameFlaw};
-use inventory_sync_core::wire::framing::{Framing, FramingError, MAX_HEADER_BYTES};
+use inventory_sync_core::wire::framing::{Framing, FramingError, LENGTH_BYTES, MAX_HEADER_BYTES};
 use inventory_sync_core::wire::{self, Message as WireMessage};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::{mpsc, watch};
@@ -22,10 +22,10 @@ use super::outbox::{NotQueued, Replies, Unwritten, outbox};
 use super::shard::{Message, Payload, ScannedFrame};
 
 /// Bytes of replies that may wait for an agent that does not read; more, and it is hung up on.
-const AGENT_REPLIES_BYTES_MAX: usize = 1 << 20;
+const AGENT_REPLIES_BYTES_MAX: usize = 2 << 20;
 
 /// The same of a relay, which may be told tens of thousands of verdicts at once.
-const RELAY_REPLIES_BYTES_MAX: usize = 32 << 20;
+const RELAY_REPLIES_BYTES_MAX: usize = 64 << 20;
 
 /// What is read at once from a relay, whose frames are many and may be small.
 const UNIX_READ_BYTES: usize = 64 << 10;
@@ -36,8 +36,9 @@ const FRAME_TIMEOUT: Duration = Duration::from_secs(60);
 /// A reply must be taken within this time.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Memory for a frame grows by so much at a time: an announcement alone costs nothing.
-const READ_STEP_BYTES: usize = 256 << 10;
+/// Memory for a frame begins with so much and then doubles with what arrives: an announcement alone costs no
+/// more than a connection does anyway.
+const READ_STEP_MIN_BYTES: usize = 16 << 10;
 
 /// What a shard wants of a connection's reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +46,14 @@ enum Flow {
     Read,
     Pause,
     Close,
+    /// Close, and the replies that wait are of no use.
+    Abandon,
+}
+
+impl Flow {
+    const fn is_end(self) -> bool {
+        matches!(self, Self::Close | Self::Abandon)
+    }
 }
 
 /// How a shard writes to a connection and holds it back. Dropped by every shard, the writer ends.
@@ -65,7 +74,7 @@ impl Handle {
             }
             Err(error @ NotQueued::Full(_)) => {
                 tracing::info!(%agent, "hanging up: {error}");
-                self.close();
+                self.flow.send_replace(Flow::Abandon);
             }
         }
     }
@@ -78,7 +87,7 @@ impl Handle {
     pub(super) fn pause(&self, paused: bool) {
         let wanted = if paused { Flow::Pause } else { Flow::Read };
         self.flow.send_if_modified(|flow| {
-            let changes = *flow != Flow::Close && *flow != wanted;
+            let changes = !flow.is_end() && *flow != wanted;
             if changes {
                 *flow = wanted;
             }
@@ -87,7 +96,13 @@ impl Handle {
     }
 
     pub(super) fn close(&self) {
-        self.flow.send_replace(Flow::Close);
+        self.flow.send_if_modified(|flow| {
+            let changes = !flow.is_end();
+            if changes {
+                *flow = Flow::Close;
+            }
+            changes
+        });
     }
 }
 
@@ -116,6 +131,8 @@ enum Ending {
     HungUp,
     #[error("closed by us")]
     Closed,
+    #[error("closed by us: it does not read its answers")]
+    Abandoned,
     #[error("the daemon stops")]
     Stopping,
     #[error("{0}")]
@@ -210,8 +227,13 @@ impl Context {
                 break;
             }
         }
+        if matches!(ending, Ending::Abandoned) {
+            writing.abort();
+        }
         // Ends when every shard has let go of its handle and the last reply is written.
-        if let Err(error) = writing.await {
+        if let Err(error) = writing.await
+            && !error.is_cancelled()
+        {
             tracing::error!(%error, "a connection's writer failed");
         }
     }
@@ -267,6 +289,7 @@ impl Reading<'_> {
         match wanted.map(|flow| *flow) {
             Ok(Flow::Read | Flow::Pause) => Ok(()),
             Ok(Flow::Close) => Err(Ending::Closed),
+            Ok(Flow::Abandon) => Err(Ending::Abandoned),
             Err(_) => Err(Ending::Stopping),
         }
     }
@@ -280,7 +303,12 @@ impl Reading<'_> {
         // An idle agent may be silent between frames for as long as it likes, but not inside one.
         let first = tokio::select! {
             first = reader.read(&mut header[..1]) => first?,
-            _ = self.wanted.wait_for(|flow| *flow == Flow::Close) => return Err(Ending::Closed),
+            ended = self.wanted.wait_for(|flow| flow.is_end()) => {
+                return Err(match ended.map(|flow| *flow) {
+                    Ok(Flow::Abandon) => Ending::Abandoned,
+                    _ => Ending::Closed,
+                });
+            }
         };
         if first == 0 {
             return Err(Ending::HungUp);
@@ -288,7 +316,12 @@ impl Reading<'_> {
         let limit = self.context.max_message_bytes;
         let framing = self.framing;
         let rest = async {
-            reader.read_exact(&mut header[1..]).await?;
+            // The length is judged before anything else is waited for.
+            reader.read_exact(&mut header[1..LENGTH_BYTES]).await?;
+            framing
+                .header(&header[..LENGTH_BYTES], limit)
+                .map_err(Ending::Framing)?;
+            reader.read_exact(&mut header[LENGTH_BYTES..]).await?;
             let header = framing.header(header, limit).map_err(Ending::Framing)?;
             let Some(header) = header else {
                 return Err(Ending::HungUp);
@@ -296,7 +329,9 @@ impl Reading<'_> {
             let mut frame = Vec::new();
             while frame.len() < header.message_bytes {
                 let begin = frame.len();
-                let end = header.message_bytes.min(begin + READ_STEP_BYTES);
+                let end = header
+                    .message_bytes
+                    .min(begin + begin.max(READ_STEP_MIN_BYTES));
                 frame.resize(end, 0);
                 reader.read_exact(&mut frame[begin..]).await?;
             }

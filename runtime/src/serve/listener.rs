@@ -207,12 +207,17 @@ fn bind_unix(path: &Path, router: &RouterConfig) -> Result<UnixListener, ServeEr
 }
 
 impl Common {
-    async fn slot(&self) -> Option<tokio::sync::OwnedSemaphorePermit> {
-        let mut stopped = self.context.stopped.clone();
-        tokio::select! {
-            slot = Arc::clone(&self.slots).acquire_owned() => slot.ok(),
-            _ = stopped.wait_for(|stopped| *stopped) => None,
+    /// Room for one more connection; without it the connection is closed at once, so that its peer knows.
+    fn slot(&self) -> Option<tokio::sync::OwnedSemaphorePermit> {
+        let slot = Arc::clone(&self.slots).try_acquire_owned().ok();
+        if slot.is_none() {
+            observe::refused_connection("maximum");
+            tracing::debug!(
+                max = self.connections_max,
+                "a connection too many was closed"
+            );
         }
+        slot
     }
 
     fn next_id(&self) -> ConnectionId {
@@ -231,13 +236,16 @@ impl Common {
 }
 
 async fn accept_tcp(listener: TcpListener, acceptor: TlsAcceptor, common: Common) {
-    while let Some(slot) = common.slot().await {
+    loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = common.stopped() => return,
         };
         match accepted {
             Ok((stream, address)) => {
+                let Some(slot) = common.slot() else {
+                    continue;
+                };
                 let (acceptor, common) = (acceptor.clone(), common.clone());
                 tokio::spawn(async move {
                     let _slot = slot;
@@ -295,7 +303,7 @@ async fn serve_tls(stream: TcpStream, address: SocketAddr, acceptor: TlsAcceptor
 }
 
 async fn accept_unix(listener: UnixListener, common: Common) {
-    while let Some(slot) = common.slot().await {
+    loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = common.stopped() => return,
@@ -304,6 +312,9 @@ async fn accept_unix(listener: UnixListener, common: Common) {
             Ok((stream, _)) => {
                 let Some(speaker) = speaker_of(&stream, &common.relay_uids) else {
                     observe::refused_connection("credentials");
+                    continue;
+                };
+                let Some(slot) = common.slot() else {
                     continue;
                 };
                 let common = common.clone();

@@ -2,7 +2,11 @@
 //!
 //! ```text
 //!  delivery     documents end where they belong, byte for byte      identity   who may speak, and for whom
-//!  session      gaps, duplicates, base peers, hostile frames        local      the Unix socket
+//!  session      gaps, duplicates, base peers, silence               local      the Unix socket
+//!  bad_input    messages that are wrong                             bad_items  items that are, and no room
+//!  bad_start    Starts that are refused                             smuggling  tricks in documents, ids, names
+//!  hostile      slow, half-open, flooding, oversized clients        replay     old frames again
+//!  isolation    healthy agents beside those in trouble
 //!  outage       an Indexer that is down, slow, partly failing       restart    kill -9, clean stop, two writers
 //!  operator     status, index resume, metrics, templates            captured   sessions of real endpoints
 //!  programs     the agent's and the stand-in's programs              wire       the way to any Indexer is cut
@@ -10,13 +14,20 @@
 //!
 //! With `INVENTORY_TEST_INDEXER_*` all but those that inject faults run against that OpenSearch.
 
+mod bad_input;
+mod bad_items;
+mod bad_start;
 mod captured;
 mod delivery;
+mod hostile;
 mod identity;
+mod isolation;
 mod local;
 mod operator;
 mod outage;
 mod programs;
+mod replay;
 mod restart;
 mod session;
+mod smuggling;
 mod wire;

@@ -1,57 +1,14 @@
-//! A session on the wire: gaps, duplicates, retransmissions, base peers, and what no honest agent sends.
-
-use std::time::Duration;
+//! A session on the wire: gaps, duplicates, retransmissions, base peers, silence and greetings.
 
 use inventory_sync_core::agent::Answer;
 use inventory_sync_core::wire::{
-    BatchBuilder, End, EndAck, Hello, Mode, NO_SESSION, Pair, Reason, Start, Status,
-    encode_checksum_module, encode_data, encode_data_clean, encode_end, encode_end_ack,
-    encode_hello, encode_start,
+    BatchBuilder, Hello, Pair, Reason, Status, encode_data, encode_hello, encode_start,
 };
 use inventory_tests::World;
 use inventory_tests::agent::item;
 use inventory_tests::connection::Connection;
-use inventory_tests::document::{Document, PACKAGES, agent_info, packages};
-
-/// Nothing comes for so long: then nothing was sent. Longer than a daemon needs for an answer.
-const SILENCE: Duration = Duration::from_millis(500);
-
-fn start(agent: u64, size: u64, nonce: u64) -> Start {
-    Start {
-        mode: Some(Mode::Delta),
-        size,
-        module: "syscollector".to_owned(),
-        agent_id: agent,
-        protocol_version: 1,
-        nonce,
-        agent: Some(agent_info(agent)),
-        ..Start::default()
-    }
-}
-
-/// What peers sent before there was an extension.
-fn base_start(agent: u64, size: u64) -> Start {
-    Start {
-        protocol_version: 0,
-        nonce: 0,
-        agent: None,
-        ..start(agent, size, 0)
-    }
-}
-
-fn end(session: u64) -> Vec<u8> {
-    encode_end(&End { session })
-}
-
-/// The verdict behind an optional Processing.
-async fn verdict(connection: &mut Connection) -> EndAck {
-    loop {
-        let ack = connection.end_ack().await;
-        if ack.status != Status::Processing {
-            return ack;
-        }
-    }
-}
+use inventory_tests::document::{Document, PACKAGES, packages};
+use inventory_tests::session::{base_start, end, start};
 
 #[tokio::test]
 async fn gaps_are_asked_for_and_duplicates_do_no_harm() {
@@ -134,12 +91,12 @@ async fn a_retransmitted_start_moves_its_session_to_the_newer_connection() {
         .await;
     }
     new.send(&end(session)).await;
-    let ack = verdict(&mut new).await;
+    let ack = new.verdict().await;
     assert_eq!(ack.status, Status::Ok, "{ack:?}");
     // A Start that comes late is answered with the session that is over.
     assert_eq!(new.open_session(&begin).await, session);
     new.send(&end(session)).await;
-    assert_eq!(verdict(&mut new).await, ack);
+    assert_eq!(new.verdict().await, ack);
     world.check(&[PACKAGES], 1, &rows).await;
 }
 
@@ -190,96 +147,6 @@ async fn a_base_peer_gets_ok_and_error_only() {
 }
 
 #[tokio::test]
-async fn what_is_not_built_or_not_allowed_is_refused() {
-    let world = World::new("refused");
-    let _daemon = world.setup().start_ready().await;
-    let mut agent = Connection::open(&world.endpoint(1)).await.unwrap();
-    let base = |change: &dyn Fn(&mut Start)| {
-        let mut start = start(1, 1, 0);
-        change(&mut start);
-        start
-    };
-    let cases = [
-        (base(&|start| start.module = "no-module".into()), None),
-        (
-            base(&|start| start.mode = Some(Mode::Check)),
-            Some(Reason::InvalidOperation),
-        ),
-        (base(&|start| start.mode = None), None),
-        (
-            base(&|start| start.id_from = Some("a".into())),
-            Some(Reason::InvalidOperation),
-        ),
-        (base(&|start| start.size = 0), Some(Reason::SizeInvalid)),
-        (
-            base(&|start| start.size = u64::MAX),
-            Some(Reason::SizeInvalid),
-        ),
-        (
-            base(&|start| start.indices = vec!["wazuh-states-sca".into()]),
-            Some(Reason::IndexNotAllowed),
-        ),
-        (
-            base(&|start| start.cluster_name = "elsewhere".into()),
-            Some(Reason::ClusterMismatch),
-        ),
-    ];
-    for (start, reason) in cases {
-        agent.send(&encode_start(&start)).await;
-        let ack = agent.start_ack().await;
-        assert_eq!(ack.status, Status::Error, "{start:?}: {ack:?}");
-        assert_eq!(ack.session, NO_SESSION);
-        if let Some(reason) = reason {
-            assert_eq!(ack.reason, reason, "{start:?}: {ack:?}");
-        }
-    }
-    // Members of the union that are not built are answered, and drop nothing.
-    let session = agent.open_session(&start(1, 1, 0)).await;
-    let unknown = [
-        encode_data_clean(&Default::default()),
-        encode_checksum_module(&Default::default()),
-        encode_end_ack(&EndAck::default()),
-    ];
-    for message in unknown {
-        agent.send(&message).await;
-        let ack = agent.end_ack().await;
-        assert_eq!(
-            (ack.status, ack.reason),
-            (Status::Error, Reason::InvalidMessage)
-        );
-        assert_eq!(ack.session, NO_SESSION);
-    }
-    let row = &packages(0..1, "1")[0];
-    agent.send(&encode_data(session, &item(0, row))).await;
-    agent.send(&end(session)).await;
-    assert_eq!(verdict(&mut agent).await.status, Status::Ok);
-    // Sessions that are not there.
-    agent.send(&end(4711)).await;
-    let ack = agent.end_ack().await;
-    assert_eq!((ack.session, ack.reason), (4711, Reason::SessionNotFound));
-}
-
-#[tokio::test]
-async fn a_wrong_message_ends_its_session() {
-    let world = World::new("wrong-message");
-    let _daemon = world.setup().start_ready().await;
-    let mut agent = Connection::open(&world.endpoint(1)).await.unwrap();
-    let row = &packages(0..1, "1")[0];
-    let session = agent.open_session(&start(1, 3, 0)).await;
-    agent.send(&encode_data(session, &item(3, row))).await;
-    let ack = agent.end_ack().await;
-    assert_eq!(
-        (ack.status, ack.reason),
-        (Status::Error, Reason::SequenceOutOfRange)
-    );
-    assert!(ack.detail.contains('3'), "{}", ack.detail);
-    agent.send(&end(session)).await;
-    let ack = agent.end_ack().await;
-    assert_eq!(ack.status, Status::Error, "{ack:?}");
-    world.check(&[PACKAGES], 1, &[]).await;
-}
-
-#[tokio::test]
 async fn a_silent_agent_is_given_up() {
     let world = World::new("silent");
     let daemon = world
@@ -320,65 +187,4 @@ async fn a_greeting_is_answered_and_decides_nothing() {
         other => panic!("{other:?}"),
     }
     agent.open_session(&base_start(1, 1)).await;
-}
-
-#[tokio::test]
-async fn an_oversize_frame_is_refused_before_it_is_read() {
-    let world = World::new("oversize");
-    let daemon = world
-        .setup()
-        .with("router.max_message_bytes", 64 << 10)
-        .start_ready()
-        .await;
-    let mut agent = Connection::open(&world.endpoint(1)).await.unwrap();
-    // The length alone: nothing of the frame itself is sent.
-    agent
-        .writer
-        .send_bytes(&(64_u32 << 10 | 1).to_le_bytes())
-        .await
-        .unwrap();
-    agent.closed().await;
-    // One of just that length is served.
-    let mut agent = Connection::open(&world.endpoint(1)).await.unwrap();
-    let session = agent.open_session(&start(1, 1, 0)).await;
-    let text = "x".repeat(60 << 10);
-    let data = format!(r#"{{"package":{{"description":"{text}"}}}}"#);
-    let row = Document::upsert(PACKAGES, "long", data);
-    agent.send(&encode_data(session, &item(0, &row))).await;
-    agent.send(&end(session)).await;
-    let ack = verdict(&mut agent).await;
-    assert_eq!(ack.status, Status::Ok, "{ack:?}");
-    daemon.until_ready().await;
-}
-
-#[tokio::test]
-async fn garbage_closes_the_connection_after_a_few_frames() {
-    let world = World::new("garbage");
-    let daemon = world
-        .setup()
-        .with("router.bad_frames_max", 4)
-        .start_ready()
-        .await;
-    let mut agent = Connection::open(&world.endpoint(1)).await.unwrap();
-    for _ in 0..3 {
-        agent.send(b"no message at all, but in a frame").await;
-        let ack = agent.end_ack().await;
-        assert_eq!(
-            (ack.session, ack.reason),
-            (NO_SESSION, Reason::InvalidMessage)
-        );
-    }
-    // Something sensible in between, and the count begins anew.
-    let session = agent.open_session(&start(1, 1, 0)).await;
-    assert!(agent.is_silent(SILENCE).await);
-    for _ in 0..4 {
-        agent.send(&[0xff; 100]).await;
-    }
-    agent.closed().await;
-    assert!(daemon.metric("inventory_sync_bad_frames_total").await >= 7.0);
-    // The agent itself is not banned.
-    let mut agent = Connection::open(&world.endpoint(1)).await.unwrap();
-    let row = &packages(0..1, "1")[0];
-    agent.send(&encode_data(session, &item(0, row))).await;
-    assert_eq!(agent.end_ack().await.reason, Reason::SessionNotFound);
 }
