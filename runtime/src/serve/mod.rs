@@ -202,13 +202,7 @@ async fn serve(config: Arc<Config>) -> Result<Ended, ServeError> {
         tokio::spawn(async move { connector.watch_certificates().await })
     };
     let (stop, stopped) = watch::channel(false);
-    let listeners = Listeners::bind(
-        &config,
-        &scheme,
-        queues.clone(),
-        stopped.clone(),
-        &shared,
-    )?;
+    let listeners = Listeners::bind(&config, &scheme, queues.clone(), stopped.clone(), &shared)?;
     let agents_address = listeners.tls_address();
     let listening = listeners.serve();
     let admin = if config.admin_socket.as_os_str().is_empty() {

@@ -41,13 +41,16 @@ fn a_session_comes_back_in_order_and_alone() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path()).unwrap();
     store
-        .stage(&[
-            staged(7, 300, b"c"),
-            staged(7, 0, b"a"),
-            staged(8, 1, b"x"),
-            staged(7, 16, b"b"),
-            staged(6, 2, b"y"),
-        ], &[])
+        .stage(
+            &[
+                staged(7, 300, b"c"),
+                staged(7, 0, b"a"),
+                staged(8, 1, b"x"),
+                staged(7, 16, b"b"),
+                staged(6, 2, b"y"),
+            ],
+            &[],
+        )
         .unwrap();
     let frames: Vec<_> = store.frames(7, 0).map(Result::unwrap).collect();
     let expected: Vec<(u64, Box<[u8]>)> = vec![
@@ -67,10 +70,13 @@ fn discarding_a_session_leaves_its_neighbours() {
     let store = open(dir.path()).unwrap();
     for session in [6, 7, 8] {
         store
-            .stage(&[
-                staged(session, 0, b"first"),
-                staged(session, u64::MAX, b"last"),
-            ], &[])
+            .stage(
+                &[
+                    staged(session, 0, b"first"),
+                    staged(session, u64::MAX, b"last"),
+                ],
+                &[],
+            )
             .unwrap();
     }
     store.stage(&[], &[dropped(7, [0, u64::MAX])]).unwrap();
@@ -84,9 +90,13 @@ fn a_session_of_very_many_frames_is_dropped_as_a_range() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path()).unwrap();
     let frames = SINGLE_DELETES_MAX as u64 + 1;
-    let values: Vec<_> = (0..frames).map(|sequence| staged(7, sequence, b"x")).collect();
+    let values: Vec<_> = (0..frames)
+        .map(|sequence| staged(7, sequence, b"x"))
+        .collect();
     store.stage(&values, &[]).unwrap();
-    store.stage(&[staged(8, 0, b"y")], &[dropped(7, 0..frames)]).unwrap();
+    store
+        .stage(&[staged(8, 0, b"y")], &[dropped(7, 0..frames)])
+        .unwrap();
     assert_eq!(store.frames(7, 0).count(), 0);
     assert_eq!(store.frames(8, 0).count(), 1);
 }
@@ -96,7 +106,7 @@ fn what_is_staged_and_dropped_is_gone_from_files_too() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path()).unwrap();
     let frame = vec![7; 100_000];
-    for session in 0..30 {
+    for session in 0_u64..30 {
         let before = session.checked_sub(1).map(|before| dropped(before, [0, 1]));
         store
             .stage(
@@ -160,11 +170,14 @@ fn wiping_reaches_what_lies_in_files() {
     let store = open(dir.path()).unwrap();
     for sequence in 0..40 {
         store
-            .stage(&[staged(
-                3,
-                sequence,
-                &vec![u8::try_from(sequence).unwrap(); 200_000],
-            )], &[])
+            .stage(
+                &[staged(
+                    3,
+                    sequence,
+                    &vec![u8::try_from(sequence).unwrap(); 200_000],
+                )],
+                &[],
+            )
             .unwrap();
     }
     store.db.flush().unwrap();
