@@ -62,8 +62,6 @@ pub async fn run(options: &Options) -> Ran<()> {
         "full",
         "--active",
         &ACTIVE.to_string(),
-        "--give-up-after-s",
-        "3600",
     ];
     let row_of = Row {
         name: NAME.to_owned(),

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::measure::mib;
 use super::process::Process;
 use super::rows::Over;
-use super::stand::{CLUSTER, Stand};
+use super::stand::{CLUSTER, Running, Stand};
 use super::{BenchError, Options, Ran, say};
 
 /// The row's name.
@@ -78,11 +78,8 @@ async fn held(options: &Options, over: Over, agents: u32) -> Ran<f64> {
     let before = process.memory()?.0;
     // Of one document all but one is none.
     let content = ["--idle", "--documents", "1", "--mode", "delta"].map(str::to_owned);
-    let mut client = stand
-        .replay(&daemon, over, agents, &content)
-        .spawn()
-        .map_err(|error| BenchError::new("start the load client", error))?;
-    let line = client.stdout.take().and_then(|stdout| {
+    let mut client = Running::start(&mut stand.replay(&daemon, over, agents, &content))?;
+    let line = client.0.stdout.take().and_then(|stdout| {
         let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
         lines.find(|line| line.contains("holding"))
     });
@@ -90,11 +87,11 @@ async fn held(options: &Options, over: Over, agents: u32) -> Ran<f64> {
         .as_deref()
         .and_then(|line| serde_json::from_str::<Value>(line).ok()?["holding"].as_u64());
     let after = process.memory();
-    if let Ok(pid) = i32::try_from(client.id()) {
+    if let Ok(pid) = i32::try_from(client.0.id()) {
         // It may have ended by itself: then it did not hold them, which is told below.
         let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
     }
-    let _ = client.wait();
+    let _ = client.0.wait();
     if held != Some(agents.into()) {
         return Err(BenchError::new(
             format!("hold {agents} sessions"),

@@ -11,6 +11,9 @@ use super::rows::{Over, Rounds, Row};
 use super::stand::{CLUSTER, Stand};
 use super::{BenchError, Options, Ran, say};
 
+/// A round without a verdict after so many seconds ends the benchmark; the giant row has its last agents wait long.
+const GIVE_UP_S: u32 = 1_800;
+
 /// The figures of a row.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
@@ -102,14 +105,22 @@ async fn once(
     let sink_cpu = || sink.map_or(Ok(Cpu::default()), Process::cpu);
     let mut arguments = row.content.clone();
     let verify = if verify { "ids" } else { "none" };
-    for word in ["--rounds", &rounds.to_string(), "--verify", verify] {
+    let give_up = GIVE_UP_S.to_string();
+    for word in [
+        "--rounds",
+        &rounds.to_string(),
+        "--verify",
+        verify,
+        "--give-up-after-s",
+        &give_up,
+    ] {
         arguments.push(word.to_owned());
     }
     let stats = stand.stats().await?;
     let profiler = Profiler::start(daemon.pid());
     let (cpu, threads, memory) = (process.cpu()?, process.threads()?, process.memory()?);
     let before_sink = sink_cpu()?;
-    let report = stand.load(&daemon, over, row.agents, &arguments)?;
+    let report = stand.load(&daemon, over, row.agents, &arguments).await?;
     let used = process.cpu()?.since(cpu);
     let mut by_thread = process.threads()?;
     for (name, earlier) in &threads {

@@ -190,7 +190,7 @@ async fn deliver(stand: &Stand, daemon: &Daemon, load: &Load, round: u32) -> Ran
     .map(str::to_owned);
     let requests = daemon.metric("inventory_sync_bulk_requests_total").await;
     let before = process.cpu()?;
-    let report = stand.load(daemon, Over::Tls, load.agents, &content)?;
+    let report = stand.load(daemon, Over::Tls, load.agents, &content).await?;
     let seconds = report["seconds"].as_f64().unwrap_or_default().max(0.001);
     let documents = f64::from(load.agents) * f64::from(load.documents);
     Ok(Delivered {

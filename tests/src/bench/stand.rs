@@ -1,8 +1,9 @@
 //! The test stand: Indexer, daemon and load client as processes with folders of their own.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -20,13 +21,16 @@ use crate::world;
 /// The cluster of every row.
 pub const CLUSTER: &str = "bench";
 
+/// Between two looks whether the load client has ended; its own clock measures the load.
+const LOOK: Duration = Duration::from_millis(20);
+
 /// A folder, certificates and an Indexer.
 pub struct Stand {
     folder: TempDir,
     pki: Pki,
     /// Where documents end.
     pub indexer: Indexer,
-    sink: Option<Child>,
+    sink: Option<Running>,
 }
 
 impl Stand {
@@ -36,7 +40,8 @@ impl Stand {
         let password = folder.path().join("password");
         std::fs::write(&password, USER.1)
             .map_err(|error| BenchError::new("write the Indexer's password", error))?;
-        let mut child = Command::new(program("inventory-indexer"))
+        let mut command = Command::new(program("inventory-indexer"));
+        command
             .args(["--sink", "--listen", "127.0.0.1:0", "--no-auto-create"])
             .arg("--certificate")
             .arg(pki.server_file())
@@ -47,17 +52,13 @@ impl Stand {
             .arg(&password)
             .env("INVENTORY_INDEXER_LOG", "warn")
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|error| BenchError::new("start the sink", error))?;
-        let port = child.stdout.take().and_then(|stdout| {
+            .stdout(Stdio::piped());
+        let mut child = Running::start(&mut command)?;
+        let port = child.0.stdout.take().and_then(|stdout| {
             let line = BufReader::new(stdout).lines().next()?.ok()?;
             line.rsplit(':').next()?.trim().parse::<u16>().ok()
         });
         let Some(port) = port else {
-            // It has ended, or is of no use.
-            let _ = child.kill();
-            let _ = child.wait();
             return Err(BenchError::new(
                 "start the sink",
                 "it did not say where it listens",
@@ -113,6 +114,8 @@ impl Stand {
         let mut settings: BTreeMap<&'static str, String> =
             world::places(&folder, access, &self.pki, cluster);
         settings.insert("log.filter", "info".to_owned());
+        // Over the Unix socket we are a relay.
+        settings.insert("router.relay_uids", nix::unistd::getuid().to_string());
         Setup {
             folder,
             settings,
@@ -157,25 +160,27 @@ impl Stand {
     ///
     /// # Errors
     /// Not every verdict was right.
-    pub fn load(
+    pub async fn load(
         &self,
         daemon: &Daemon,
         over: Over,
         agents: u32,
         arguments: &[String],
     ) -> Ran<Value> {
-        let mut command = self.replay(daemon, over, agents, arguments);
-        let output = command
-            .stderr(Stdio::inherit())
-            .output()
-            .map_err(|error| BenchError::new("start the load client", error))?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let report: Option<Value> = serde_json::from_str(&text).ok();
-        match report {
-            Some(report) if output.status.success() => Ok(report),
+        let mut client = Running::start(&mut self.replay(daemon, over, agents, arguments))?;
+        let status = client.ended().await?;
+        // One object of a few hundred bytes, which the pipe holds.
+        let mut text = String::new();
+        if let Some(stdout) = &mut client.0.stdout {
+            stdout
+                .read_to_string(&mut text)
+                .map_err(|error| BenchError::new("read the load client's report", error))?;
+        }
+        match serde_json::from_str(&text) {
+            Ok(report) if status.success() => Ok(report),
             _ => Err(BenchError::new(
                 "finish the load",
-                format!("the load client ended with {}: {text}", output.status),
+                format!("the load client ended with {status}: {text}"),
             )),
         }
     }
@@ -183,7 +188,7 @@ impl Stand {
     /// The sink's process.
     pub fn sink(&self) -> Ran<Option<Process>> {
         let sink = self.sink.as_ref();
-        sink.map(|child| Process::of(child.id())).transpose()
+        sink.map(|child| Process::of(child.0.id())).transpose()
     }
 
     /// The sink's counters.
@@ -206,12 +211,38 @@ fn place(options: &Options) -> Ran<(TempDir, Pki)> {
     Ok((folder, pki))
 }
 
-impl Drop for Stand {
-    fn drop(&mut self) {
-        if let Some(sink) = &mut self.sink {
-            // One that has ended already is no error here.
-            let _ = sink.kill();
-            let _ = sink.wait();
+/// A process that does not outlive us.
+pub struct Running(pub Child);
+
+impl Running {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start(command: &mut Command) -> Ran<Self> {
+        let program = command.get_program().to_string_lossy().into_owned();
+        let child = command.spawn();
+        Ok(Self(child.map_err(|error| {
+            BenchError::new(format!("start {program}"), error)
+        })?))
+    }
+
+    /// Waits for its end, in a way that can be given up.
+    async fn ended(&mut self) -> Ran<ExitStatus> {
+        loop {
+            match self.0.try_wait() {
+                Ok(Some(status)) => return Ok(status),
+                Ok(None) => tokio::time::sleep(LOOK).await,
+                Err(error) => return Err(BenchError::new("wait for a process", error)),
+            }
         }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // One that has ended already is no error here.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
