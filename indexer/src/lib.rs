@@ -12,6 +12,7 @@
 //! * [`model::api`] is the JSON surface over it, measured against recorded answers of real servers
 //!   (`tests/recorded.rs`); what it does not have it refuses by name.
 //! * [`server`] speaks HTTPS, checks who asks, and injects faults on request.
+//! * [`sink`] stands in the model's place where millions of documents are written: it keeps ids, versions and checksums.
 //!
 //! Invariants:
 //!
@@ -28,3 +29,5 @@
 pub mod model;
 #[cfg(feature = "server")]
 pub mod server;
+#[cfg(feature = "server")]
+pub mod sink;

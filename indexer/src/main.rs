@@ -42,6 +42,10 @@ struct Arguments {
     /// How often writes become visible to searches.
     #[arg(long, default_value_t = 1000, value_name = "MS")]
     refresh_interval_ms: u64,
+    /// Keep of state documents only ids, versions, checksums and overlays: for large loads. What it would need more
+    /// for is answered with 501
+    #[arg(long)]
+    sink: bool,
     /// Do not create an index because something is written to it.
     #[arg(long)]
     no_auto_create: bool,
@@ -83,6 +87,7 @@ fn options(arguments: Arguments) -> Result<Options, String> {
     options.refresh_interval_ms = arguments.refresh_interval_ms;
     options.auto_create = !arguments.no_auto_create;
     options.release = Release::V3;
+    options.sink = arguments.sink;
     Ok(options)
 }
 

@@ -182,18 +182,28 @@ impl Indexer {
     /// # Panics
     /// Without an answer.
     pub async fn ask(&self, method: &str, path: &str, body: &str) -> (u16, String) {
-        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
-        let mut request = self
-            .http
-            .request(method, format!("{}{path}", self.access.url))
+        let request = self
+            .request(method, path)
             .header("content-type", "application/json")
             .body(body.to_owned());
-        if let Some((user, password)) = &self.access.user {
-            request = request.basic_auth(user, Some(password));
-        }
         let response = request.send().await.expect("an answer of the Indexer");
         let status = response.status().as_u16();
         (status, response.text().await.expect("a whole answer"))
+    }
+
+    /// A request that is still to get its body and to be sent.
+    ///
+    /// # Panics
+    /// When the method is none.
+    pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let request = self
+            .http
+            .request(method, format!("{}{path}", self.access.url));
+        match &self.access.user {
+            Some((user, password)) => request.basic_auth(user, Some(password)),
+            None => request,
+        }
     }
 
     /// All documents of an agent in these indices, by index and id.

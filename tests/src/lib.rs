@@ -4,6 +4,7 @@
 //!  tests/tidy.rs        source text ──▶ rules that no compiler knows
 //!  tests/e2e/           agent ══TLS══▶ inventory-sync serve ══HTTPS══▶ stand-in, or a real OpenSearch
 //!                         │                  │                            │
+//!  src/bench/           load client ══▶ daemon ══▶ sink, measured: `cargo xtask bench`
 //!  src/                 agent, connection  daemon, programs, certs      indexer, document, proxy
 //!                       session, forged    counts
 //!                         └──────────────── world ────────────────────────┘
@@ -21,6 +22,7 @@
 //! * Nothing here is linked into a program.
 
 pub mod agent;
+pub mod bench;
 pub mod certs;
 pub mod connection;
 pub mod counts;

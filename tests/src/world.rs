@@ -180,30 +180,8 @@ impl World {
         for (key, ms) in own.iter().chain(TIMES) {
             settings.insert(*key, ms.to_string());
         }
-        let path = |path: &std::path::Path| path.display().to_string();
-        let texts = [
-            ("indexer.hosts", access.url.clone()),
-            ("indexer.certificate_authorities", path(&access.authority)),
-            ("router.tls_listen", "127.0.0.1:0".to_owned()),
-            ("router.tls_certificate", path(&self.pki.server_file())),
-            ("router.tls_key", path(&self.pki.server_key_file())),
-            ("router.tls_client_ca", path(&self.pki.authority_file())),
-            ("router.socket", path(&folder.join("router.sock"))),
-            ("admin.socket", path(&folder.join("admin.sock"))),
-            ("metrics.listen", "127.0.0.1:0".to_owned()),
-            ("store.path", path(&folder.join("store"))),
-            ("writer.cluster_name", self.cluster.clone()),
-            ("log.format", "json".to_owned()),
-            ("log.filter", "info,inventory_sync=debug".to_owned()),
-        ];
-        settings.extend(texts);
-        if let Some((certificate, key)) = &access.certificate {
-            settings.insert("indexer.certificate", path(certificate));
-            settings.insert("indexer.key", path(key));
-        }
-        if let Some((user, _)) = &access.user {
-            settings.insert("indexer.user", user.clone());
-        }
+        settings.extend(places(&folder, access, &self.pki, &self.cluster));
+        settings.insert("log.filter", "info,inventory_sync=debug".to_owned());
         Setup {
             folder,
             settings,
@@ -269,6 +247,40 @@ impl World {
         let rest: Vec<_> = found.keys().collect();
         assert!(rest.is_empty(), "documents that should be gone: {rest:?}");
     }
+}
+
+/// The settings of a daemon that are about places: where the Indexer is, where it listens, what it keeps where.
+pub(crate) fn places(
+    folder: &std::path::Path,
+    access: &Access,
+    pki: &Pki,
+    cluster: &str,
+) -> BTreeMap<&'static str, String> {
+    let mut settings = BTreeMap::new();
+    let path = |path: &std::path::Path| path.display().to_string();
+    let texts = [
+        ("indexer.hosts", access.url.clone()),
+        ("indexer.certificate_authorities", path(&access.authority)),
+        ("router.tls_listen", "127.0.0.1:0".to_owned()),
+        ("router.tls_certificate", path(&pki.server_file())),
+        ("router.tls_key", path(&pki.server_key_file())),
+        ("router.tls_client_ca", path(&pki.authority_file())),
+        ("router.socket", path(&folder.join("router.sock"))),
+        ("admin.socket", path(&folder.join("admin.sock"))),
+        ("metrics.listen", "127.0.0.1:0".to_owned()),
+        ("store.path", path(&folder.join("store"))),
+        ("writer.cluster_name", cluster.to_owned()),
+        ("log.format", "json".to_owned()),
+    ];
+    settings.extend(texts);
+    if let Some((certificate, key)) = &access.certificate {
+        settings.insert("indexer.certificate", path(certificate));
+        settings.insert("indexer.key", path(key));
+    }
+    if let Some((user, _)) = &access.user {
+        settings.insert("indexer.user", user.clone());
+    }
+    settings
 }
 
 fn is_real(name: &str) -> bool {

@@ -4,12 +4,14 @@
 //! ```text
 //!  cargo xtask demo ──▶ agent ─▶ simulator ─▶ system packages ─▶ daemon ─▶ `inventory-sync demo`
 //!  cargo xtask test ──▶ system packages ─▶ every test ─▶ equal hashes ─▶ bug bank
+//!  cargo xtask bench ─▶ release programs ─▶ `inventory-bench`
 //!  cargo xtask ci   ──▶ lint (format, clippy, generated code) ─▶ the same test
 //! ```
 //!
 //! Invariants: the standard library alone, so that the first command compiles in a moment; what it
 //! installs on the machine it names first; what it builds lies in the target directory.
 
+mod bench;
 mod demo;
 mod machine;
 mod progress;
@@ -27,6 +29,14 @@ Usage: cargo xtask COMMAND
                      --clean also removes what it wrote
   test               Run every test, as root or as a user: installs what the build needs,
                      then `cargo test`, `hashes` and `bug-bank`
+  bench [--quick] [--row NAME] [--save-baseline] [--opensearch]
+        [--sessions DIR] [--folder DIR] [--cpu-seconds S]
+                     Measure the daemon with release programs: documents and sessions per second
+                     of CPU time, latency, memory, and where the time goes; beside each figure the
+                     ratio to docs/bench-baseline.json. --quick: a minute, figures mean little;
+                     --row: rows whose names begin so (`--row giant`: 16 GB, only when named);
+                     --opensearch: also into the one that INVENTORY_TEST_INDEXER_* names;
+                     --sessions: also captured ones
   hashes             Run the simulator's seeds in a debug and a release build and compare
                      the hashes of their traces
   bug-bank           Take out each rule that the simulator must miss, and see it missed
@@ -73,6 +83,7 @@ fn dispatch(args: &[String]) -> Result<(), Failure> {
         return Err(Failure::Usage("no command was given".to_owned()));
     };
     match command.as_str() {
+        "bench" => bench::bench(options),
         "demo" => demo::demo(&demo::Options::read(options)?),
         "codegen" => verify::codegen(options.iter().any(|option| option == "--check"), options),
         plain => {
@@ -107,6 +118,7 @@ mod tests {
             &[],
             &["test", "--fast"],
             &["demo", "--now"],
+            &["bench", "--now"],
             &["codegen", "x"],
         ] {
             let args: Vec<String> = line.iter().map(|&word| word.to_owned()).collect();

@@ -9,14 +9,14 @@ use crate::model::json::Json;
 pub fn set_faults(world: &mut World, text: &[u8]) -> Result<(), String> {
     let faults = Faults::parse(text)?;
     heal(world);
-    world.indexer.set_foreign_red(faults.red());
+    world.engine.indexer().set_foreign_red(faults.red());
     world.faults = faults;
     keep_shards_missing(world);
     Ok(())
 }
 
 fn heal(world: &mut World) {
-    world.indexer.set_foreign_red(false);
+    world.engine.indexer().set_foreign_red(false);
     let missing: Vec<String> = world
         .faults
         .missing_shards()
@@ -25,7 +25,8 @@ fn heal(world: &mut World) {
         .collect();
     for name in missing {
         world
-            .indexer
+            .engine
+            .indexer()
             .change_index(&name, |index| index.shard_missing = false);
     }
     world.faults = Faults::default();
@@ -34,14 +35,12 @@ fn heal(world: &mut World) {
 /// Takes away the shards that a fault says are missing, of indices created since as well.
 pub fn keep_shards_missing(world: &mut World) {
     for name in world.faults.missing_shards() {
-        if world
-            .indexer
+        let indexer = world.engine.indexer();
+        if indexer
             .get_index(name)
             .is_some_and(|index| !index.shard_missing)
         {
-            world
-                .indexer
-                .change_index(name, |index| index.shard_missing = true);
+            indexer.change_index(name, |index| index.shard_missing = true);
         }
     }
 }
@@ -59,7 +58,10 @@ pub fn answer(world: &mut World, method: &str, path: &str, body: &[u8]) -> (u16,
             heal(world);
             (200, done())
         }
-        ("GET", "/_inventory/stats") => (200, world.stats.json()),
+        ("GET", "/_inventory/stats") => {
+            let documents = world.engine.documents();
+            (200, world.stats.json(documents, world.engine.sink_json()))
+        }
         ("DELETE", "/_inventory/stats") => {
             world.stats = Stats::default();
             (200, done())

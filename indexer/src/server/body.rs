@@ -8,6 +8,9 @@ use std::pin::Pin;
 /// multiple of the limit. Beyond it the connection is cut.
 const DISCARD_FACTOR: u64 = 16;
 
+/// How much is reserved on the announcement alone.
+const RESERVED_MAX: u64 = 32 << 20;
+
 /// What came of reading a body.
 pub enum Read {
     /// All of it.
@@ -20,7 +23,9 @@ pub enum Read {
 
 /// Reads a body of at most `limit` bytes.
 pub async fn read(mut body: Body, limit: u64) -> Read {
-    let mut bytes = Vec::new();
+    // What the client announces, within reason: a body that grows is copied again and again.
+    let announced = body.size_hint().lower().min(limit).min(RESERVED_MAX);
+    let mut bytes = Vec::with_capacity(usize::try_from(announced).unwrap_or_default());
     let mut total: u64 = 0;
     loop {
         let frame = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;

@@ -1,7 +1,7 @@
 //! The HTTPS server around the model.
 //!
 //! ```text
-//!   TLS ──► Wire (can be cut) ──► faults ──► who asks? ──► model::api ──► answer
+//!   TLS ──► Wire (can be cut) ──► faults ──► who asks? ──► model::api, or sink ──► answer
 //!                                   ▲                          │
 //!              /_inventory/faults ──┘        /_inventory/stats ┘
 //! ```
@@ -15,12 +15,15 @@ mod authentication;
 mod body;
 mod connection;
 pub mod development;
+mod engine;
 pub mod faults;
 mod respond;
 pub mod stats;
 mod tls;
 
-use crate::model::engine::{self, Indexer, Release};
+use crate::model::engine::{Indexer, Options as ModelOptions, Release};
+use crate::sink::Sink;
+use engine::Engine;
 use faults::Faults;
 use stats::Stats;
 use std::fmt;
@@ -70,6 +73,8 @@ pub struct Options {
     pub auto_create: bool,
     /// Whose answers are given, where releases differ.
     pub release: Release,
+    /// Whether of state documents only ids, versions and checksums are kept ([`crate::sink`]).
+    pub sink: bool,
 }
 
 impl Options {
@@ -87,6 +92,7 @@ impl Options {
             refresh_interval_ms: 1000,
             auto_create: true,
             release: Release::V3,
+            sink: false,
         }
     }
 }
@@ -127,7 +133,7 @@ impl std::error::Error for StartError {}
 
 /// Everything that changes, behind one lock.
 struct World {
-    indexer: Indexer,
+    engine: Engine,
     faults: Faults,
     stats: Stats,
 }
@@ -171,9 +177,9 @@ impl Handle {
         format!("https://localhost:{}", self.address.port())
     }
 
-    /// Looks into the model, or changes it.
+    /// Looks into the model, or changes it. A sink's state documents are not in it.
     pub fn with_indexer<T>(&self, look: impl FnOnce(&mut Indexer) -> T) -> T {
-        look(&mut self.shared.world().indexer)
+        look(self.shared.world().engine.indexer())
     }
 
     /// Replaces the faults, as `PUT /_inventory/faults` does.
@@ -230,15 +236,20 @@ pub fn spawn(options: Options) -> Result<Handle, StartError> {
         .unwrap_or_default()
         .as_millis();
     let started_ms = u64::try_from(started_ms).unwrap_or(u64::MAX);
-    let indexer = Indexer::new(engine::Options {
+    let indexer = Indexer::new(ModelOptions {
         seed: started_ms,
         auto_create: options.auto_create,
         guess_mappings: true,
         release: options.release,
         content_length_max: options.content_length_max,
     });
+    let engine = if options.sink {
+        Engine::Sink(Box::new(Sink::new(indexer)))
+    } else {
+        Engine::Model(Box::new(indexer))
+    };
     let world = World {
-        indexer,
+        engine,
         faults: Faults::default(),
         stats: Stats::default(),
     };
@@ -290,7 +301,7 @@ async fn refresh_periodically(shared: Arc<Shared>) {
         let now_ms = shared.now_ms();
         shared
             .world()
-            .indexer
+            .engine
             .refresh_due(now_ms, shared.options.refresh_interval_ms);
     }
 }

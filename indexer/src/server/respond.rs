@@ -81,11 +81,11 @@ impl Asked {
             body: &self.body,
         };
         let World {
-            indexer,
+            engine,
             faults,
             stats,
         } = world;
-        let response = api::handle_with(indexer, now_ms, &request, &mut |index, _| {
+        let response = engine.handle(now_ms, &request, &mut |index, _| {
             let refusal = faults.item(&self.path, index);
             stats.faults_injected += u64::from(refusal.is_some());
             refusal
@@ -177,9 +177,9 @@ async fn judged(
 ) -> Option<Reply> {
     let plan = {
         let mut world = shared.world();
-        world.stats.requests += 1;
-        world.stats.bulk_requests += u64::from(asked.path.ends_with("/_bulk"));
-        world.stats.request_bytes += length(asked.body.len());
+        world
+            .stats
+            .count(&asked.method, &asked.path, length(asked.body.len()));
         let plan = world.faults.plan(&asked.path, asked.body.len());
         world.stats.faults_injected += plan.struck;
         plan

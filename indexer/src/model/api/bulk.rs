@@ -11,14 +11,14 @@ use std::collections::BTreeSet;
 
 /// What an action does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verb {
+pub(crate) enum Verb {
     Index,
     Create,
     Delete,
 }
 
 impl Verb {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Verb::Index => "index",
             Verb::Create => "create",
@@ -27,13 +27,14 @@ impl Verb {
     }
 }
 
-struct Action {
-    verb: Verb,
-    index: String,
-    id: Option<String>,
-    condition: Condition,
-    require_alias: bool,
-    source: Option<Source>,
+/// One operation as the body states it.
+pub(crate) struct Action {
+    pub(crate) verb: Verb,
+    pub(crate) index: String,
+    pub(crate) id: Option<String>,
+    pub(crate) condition: Condition,
+    pub(crate) require_alias: bool,
+    pub(crate) source: Option<Source>,
 }
 
 /// What decides whether a write is done, as requests spell it.
@@ -251,7 +252,8 @@ pub fn applied(
     members
 }
 
-fn item(
+/// One item of the answer.
+pub(crate) fn item(
     indexer: &Indexer,
     index: &str,
     id: &str,
@@ -274,7 +276,7 @@ fn item(
 }
 
 /// Reads the whole body; what it refuses, it refuses before anything is written.
-fn parse(
+pub(crate) fn parse(
     body: &[u8],
     default_index: Option<&str>,
     require_alias: bool,

@@ -4,16 +4,16 @@
 //! have is refused by name: 501 where a real server would answer, 400 where it would refuse as well. A parameter
 //! that is not known is never passed over in silence.
 
-mod bulk;
+pub(crate) mod bulk;
 mod cluster;
 mod documents;
-mod filter_path;
-mod indices;
-mod params;
+pub(crate) mod filter_path;
+pub(crate) mod indices;
+pub(crate) mod params;
 mod queries;
-mod scroll;
-mod search;
-mod source_filter;
+pub(crate) mod scroll;
+pub(crate) mod search;
+pub(crate) mod source_filter;
 mod templates;
 
 use super::engine::{Indexer, Refusal};
@@ -49,6 +49,9 @@ pub struct Response {
     pub written: Written,
 }
 
+/// The media type of every answer.
+pub(crate) const JSON: &str = "application/json; charset=UTF-8";
+
 /// What a request changed, for who counts writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Written {
@@ -59,15 +62,15 @@ pub struct Written {
 }
 
 /// An answer before it is text.
-struct Answer {
-    status: u16,
-    body: Json,
-    wait_ms: u64,
-    written: Written,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Json,
+    pub(crate) wait_ms: u64,
+    pub(crate) written: Written,
 }
 
 impl Answer {
-    fn new(status: u16, body: Json) -> Answer {
+    pub(crate) fn new(status: u16, body: Json) -> Answer {
         Answer {
             status,
             body,
@@ -76,7 +79,7 @@ impl Answer {
         }
     }
 
-    fn ok(body: Json) -> Answer {
+    pub(crate) fn ok(body: Json) -> Answer {
         Answer::new(200, body)
     }
 
@@ -85,10 +88,10 @@ impl Answer {
     }
 }
 
-type Answered = Result<Answer, Refusal>;
+pub(crate) type Answered = Result<Answer, Refusal>;
 
 /// A request a real server answers and this model does not: 501, with its name.
-fn not_modelled(what: &str) -> Refusal {
+pub(crate) fn not_modelled(what: &str) -> Refusal {
     Refusal::new(
         501,
         "not_modelled_exception",
@@ -140,7 +143,13 @@ pub fn handle_with(
     intercept: Intercept<'_>,
 ) -> Response {
     let params = Params::parse(request.query);
-    let answer = route(indexer, now_ms, request, &params, intercept).and_then(|answer| {
+    let answered = route(indexer, now_ms, request, &params, intercept);
+    finish(request, &params, answered)
+}
+
+/// The text of an answer: cut down and laid out as the request asks.
+pub(crate) fn finish(request: &Request<'_>, params: &Params, answered: Answered) -> Response {
+    let answer = answered.and_then(|answer| {
         params.all_known(request)?;
         Ok(answer)
     });
@@ -158,7 +167,7 @@ pub fn handle_with(
     };
     Response {
         status: answer.status,
-        content_type: "application/json; charset=UTF-8",
+        content_type: JSON,
         body: text,
         wait_ms: answer.wait_ms,
         written: answer.written,

@@ -70,7 +70,8 @@ fn read_scroll_id(id: &str) -> Option<(u64, Shown, bool)> {
     ))
 }
 
-fn parsed_scroll_id(id: &str) -> Result<(u64, Shown, bool), Refusal> {
+/// What a scroll id says, or the refusal of one that was not given here.
+pub(crate) fn parsed_scroll_id(id: &str) -> Result<(u64, Shown, bool), Refusal> {
     read_scroll_id(id).ok_or_else(|| {
         Refusal::illegal_argument("Cannot parse scroll id").because(Cause::new(
             "e_o_f_exception",
@@ -79,15 +80,18 @@ fn parsed_scroll_id(id: &str) -> Result<(u64, Shown, bool), Refusal> {
     })
 }
 
-/// `POST _search/scroll`
-pub fn next_page(indexer: &mut Indexer, now_ms: u64, request: &Request<'_>) -> Answered {
+/// What a request for a next page asks for: the scroll's id, and how long it is kept on.
+///
+/// # Errors
+/// 400 for what is no such request.
+pub(crate) fn asked_page(request: &Request<'_>) -> Result<(String, u64), Refusal> {
     let body = super::body_required(request)?;
     let mut keep_alive_ms = 0;
     let mut id = None;
     for (name, value) in body.members().unwrap_or_default() {
         match (name.as_str(), value.as_str()) {
             ("scroll", Some(text)) => keep_alive_ms = duration_ms("scroll", text)?,
-            ("scroll_id", Some(text)) => id = Some(text),
+            ("scroll_id", Some(text)) => id = Some(text.to_owned()),
             _ => {
                 return Err(Refusal::illegal_argument(format!(
                     "Unknown parameter [{name}] in request body"
@@ -96,9 +100,15 @@ pub fn next_page(indexer: &mut Indexer, now_ms: u64, request: &Request<'_>) -> A
         }
     }
     let id = id.ok_or_else(|| Refusal::validation("scrollId is missing"))?;
-    let (scroll, shown, scored) = parsed_scroll_id(id)?;
+    Ok((id, keep_alive_ms))
+}
+
+/// `POST _search/scroll`
+pub fn next_page(indexer: &mut Indexer, now_ms: u64, request: &Request<'_>) -> Answered {
+    let (id, keep_alive_ms) = asked_page(request)?;
+    let (scroll, shown, scored) = parsed_scroll_id(&id)?;
     let page = indexer.next_page(scroll, keep_alive_ms, now_ms)?;
-    Ok(page_answer(id.to_owned(), &page, &shown, scored))
+    Ok(page_answer(id, &page, &shown, scored))
 }
 
 /// `DELETE _search/scroll`; without ids, all of them.

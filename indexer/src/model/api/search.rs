@@ -12,14 +12,22 @@ use crate::model::query::Query;
 /// Totals beyond this are not counted exactly, unless asked for.
 const TOTAL_COUNTED_MAX: usize = 10_000;
 
-struct Asked {
-    search: Search,
-    size: usize,
-    from: usize,
-    filter: SourceFilter,
-    version: bool,
-    seq_no: bool,
-    exact_total: bool,
+/// What a search asks for.
+pub(crate) struct Asked {
+    /// Which documents, in which order.
+    pub(crate) search: Search,
+    /// How many on a page.
+    pub(crate) size: usize,
+    /// How many are passed over.
+    pub(crate) from: usize,
+    /// Whether totals are counted to their end.
+    pub(crate) exact_total: bool,
+    /// How hits are shown.
+    pub(crate) shown: Shown,
+    /// How long the scroll is kept, when one is asked for.
+    pub(crate) scroll_ms: Option<u64>,
+    /// The indices.
+    pub(crate) names: Vec<String>,
 }
 
 fn parsing(reason: impl Into<String>) -> Refusal {
@@ -37,7 +45,16 @@ fn number(name: &str, value: &Json) -> Result<usize, Refusal> {
         })
 }
 
-fn asked(request: &Request<'_>, params: &Params) -> Result<Asked, Refusal> {
+/// Reads a search, and resolves its indices.
+///
+/// # Errors
+/// What no server does, and what this one does not.
+pub(crate) fn asked(
+    indexer: &Indexer,
+    request: &Request<'_>,
+    params: &Params,
+    expression: &str,
+) -> Result<Asked, Refusal> {
     let mut asked = Asked {
         search: Search {
             query: Query::All,
@@ -47,10 +64,14 @@ fn asked(request: &Request<'_>, params: &Params) -> Result<Asked, Refusal> {
         },
         size: 10,
         from: 0,
-        filter: SourceFilter::of_params(params)?,
-        version: params.flag("version", false)?,
-        seq_no: params.flag("seq_no_primary_term", false)?,
         exact_total: params.get("track_total_hits") == Some("true"),
+        shown: Shown {
+            filter: SourceFilter::of_params(params)?,
+            version: params.flag("version", false)?,
+            seq_no: params.flag("seq_no_primary_term", false)?,
+        },
+        scroll_ms: None,
+        names: Vec::new(),
     };
     asked.search.allow_partial = params.flag("allow_partial_search_results", true)?;
     for (name, value) in body_object(request)?
@@ -67,9 +88,9 @@ fn asked(request: &Request<'_>, params: &Params) -> Result<Asked, Refusal> {
                 asked.search.after =
                     Some(value.elements().map(<[Json]>::to_vec).unwrap_or_default());
             }
-            "_source" => asked.filter = SourceFilter::of_body(value)?,
-            "version" => asked.version = value.as_bool().unwrap_or(false),
-            "seq_no_primary_term" => asked.seq_no = value.as_bool().unwrap_or(false),
+            "_source" => asked.shown.filter = SourceFilter::of_body(value)?,
+            "version" => asked.shown.version = value.as_bool().unwrap_or(false),
+            "seq_no_primary_term" => asked.shown.seq_no = value.as_bool().unwrap_or(false),
             "track_total_hits" => match value.as_bool() {
                 Some(exact) => asked.exact_total = exact,
                 None => return Err(not_modelled("track_total_hits with a number")),
@@ -115,7 +136,48 @@ fn asked(request: &Request<'_>, params: &Params) -> Result<Asked, Refusal> {
             asked.search.sort.len()
         )));
     }
+    asked.scroll_ms = params
+        .get("scroll")
+        .map(|text| duration_ms("scroll", text))
+        .transpose()?;
+    asked.names = names(indexer, params, expression)?;
+    params.all_known(request)?;
+    asked.check_page()?;
     Ok(asked)
+}
+
+impl Asked {
+    /// What a page may be.
+    fn check_page(&self) -> Result<(), Refusal> {
+        if self.scroll_ms.is_some() {
+            if self.from > 0 {
+                return Err(Refusal::validation(
+                    "using [from] is not allowed in a scroll context",
+                ));
+            }
+            if self.size == 0 {
+                return Err(Refusal::validation(
+                    "[size] cannot be [0] in a scroll context",
+                ));
+            }
+            return Ok(());
+        }
+        let window = self.from.saturating_add(self.size);
+        match self.names.first() {
+            Some(name) if window > PAGE_MAX => Err(shard_refusal(
+                name,
+                &format!(
+                    "Result window is too large, from + size must be less than or equal to: [{PAGE_MAX}] but was [{window}]. See the scroll api for a more efficient way to request large data sets. This limit can be set by changing the [index.max_result_window] index level setting."
+                ),
+            )),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Whether hits have a score.
+    pub(crate) fn scored(&self) -> bool {
+        self.search.sort.is_empty()
+    }
 }
 
 fn sort(value: &Json) -> Result<Vec<Sort>, Refusal> {
@@ -280,56 +342,20 @@ pub fn search(
     params: &Params,
     expression: &str,
 ) -> Answered {
-    let asked = asked(request, params)?;
-    let scroll = params
-        .get("scroll")
-        .map(|text| duration_ms("scroll", text))
-        .transpose()?;
-    let names = names(indexer, params, expression)?;
-    params.all_known(request)?;
-    let shown = Shown {
-        filter: asked.filter,
-        version: asked.version,
-        seq_no: asked.seq_no,
-    };
-    let scored = asked.search.sort.is_empty();
-    if let Some(keep_alive_ms) = scroll {
-        if asked.from > 0 {
-            return Err(Refusal::validation(
-                "using [from] is not allowed in a scroll context",
-            ));
-        }
-        if asked.size == 0 {
-            return Err(Refusal::validation(
-                "[size] cannot be [0] in a scroll context",
-            ));
-        }
-        let page = indexer.open_scroll(
-            &borrowed(&names),
-            &asked.search,
-            asked.size,
-            keep_alive_ms,
-            now_ms,
-        )?;
-        let id = scroll_id(page.scroll, &shown, scored);
-        return Ok(page_answer(id, &page, &shown, scored));
+    let asked = asked(indexer, request, params, expression)?;
+    let (names, scored) = (borrowed(&asked.names), asked.scored());
+    if let Some(keep_alive_ms) = asked.scroll_ms {
+        let page = indexer.open_scroll(&names, &asked.search, asked.size, keep_alive_ms, now_ms)?;
+        let id = scroll_id(page.scroll, &asked.shown, scored);
+        return Ok(page_answer(id, &page, &asked.shown, scored));
     }
-    if asked.from.saturating_add(asked.size) > PAGE_MAX && !names.is_empty() {
-        return Err(shard_refusal(
-            &names[0],
-            &format!(
-                "Result window is too large, from + size must be less than or equal to: [{PAGE_MAX}] but was [{}]. See the scroll api for a more efficient way to request large data sets. This limit can be set by changing the [index.max_result_window] index level setting.",
-                asked.from.saturating_add(asked.size)
-            ),
-        ));
-    }
-    let found = indexer.search(&borrowed(&names), &asked.search, now_ms)?;
+    let found = indexer.search(&names, &asked.search, now_ms)?;
     let hits = found
         .hits
         .iter()
         .skip(asked.from)
         .take(asked.size)
-        .map(|found| hit(found, &shown))
+        .map(|found| hit(found, &asked.shown))
         .collect();
     Ok(answer(
         None,
@@ -341,14 +367,16 @@ pub fn search(
     ))
 }
 
-/// `_count`
-pub fn count(
-    indexer: &mut Indexer,
-    now_ms: u64,
+/// What a count asks for: the query, and the indices.
+///
+/// # Errors
+/// What no server does, and what this one does not.
+pub(crate) fn count_asked(
+    indexer: &Indexer,
     request: &Request<'_>,
     params: &Params,
     expression: &str,
-) -> Answered {
+) -> Result<(Search, Vec<String>), Refusal> {
     let mut search = Search {
         query: Query::All,
         sort: Vec::new(),
@@ -368,10 +396,26 @@ pub fn count(
     if let Some(text) = params.get("q") {
         search.query = queries::query_string(text)?;
     }
-    let names = names(indexer, params, expression)?;
+    Ok((search, names(indexer, params, expression)?))
+}
+
+/// The answer of a count.
+pub(crate) fn count_answer(total: usize, found: Shards) -> Answer {
+    Answer::ok(Json::object([
+        ("count", Json::count(total)),
+        ("_shards", shards(found)),
+    ]))
+}
+
+/// `_count`
+pub fn count(
+    indexer: &mut Indexer,
+    now_ms: u64,
+    request: &Request<'_>,
+    params: &Params,
+    expression: &str,
+) -> Answered {
+    let (search, names) = count_asked(indexer, request, params, expression)?;
     let found = indexer.search(&borrowed(&names), &search, now_ms)?;
-    Ok(Answer::ok(Json::object([
-        ("count", Json::count(found.total)),
-        ("_shards", shards(found.shards)),
-    ])))
+    Ok(count_answer(found.total, found.shards))
 }

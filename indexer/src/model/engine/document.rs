@@ -42,7 +42,7 @@ impl Hash for Body {
 }
 
 impl Document {
-    pub(super) fn new(version: u64, seq_no: u64, primary_term: u64, source: Source) -> Document {
+    pub(crate) fn new(version: u64, seq_no: u64, primary_term: u64, source: Source) -> Document {
         Document {
             version,
             seq_no,

@@ -214,46 +214,17 @@ impl Index {
 
     /// The version the operation gives the document, or the conflict.
     fn next_version(&self, id: &str, condition: Condition, now_ms: u64) -> Result<u64, Refusal> {
-        let document = self.documents.get(id);
-        let current = document
-            .map(|document| document.version)
-            .or_else(|| self.tombstone(id, now_ms));
-        match condition {
-            Condition::None => Ok(current.map_or(1, |version| version + 1)),
-            Condition::Absent => match document {
-                Some(document) => Err(self.conflict(
-                    id,
-                    &format!("document already exists (current version [{}])", document.version),
-                )),
-                None => Ok(current.map_or(1, |version| version + 1)),
-            },
-            Condition::Version { version, kind } => match (current, kind) {
-                (Some(current), VersionType::ExternalGte) if current > version => {
-                    Err(self.conflict(id, &higher(current, "higher than", version)))
-                }
-                (Some(current), VersionType::External) if current >= version => {
-                    Err(self.conflict(id, &higher(current, "higher or equal to", version)))
-                }
-                (Some(_) | None, VersionType::ExternalGte | VersionType::External) => Ok(version),
-            },
-            Condition::Unchanged { seq_no, primary_term } => match document {
-                Some(held) if held.seq_no == seq_no && held.primary_term == primary_term => Ok(held.version + 1),
-                Some(held) => Err(self.conflict(
-                    id,
-                    &format!(
-                        "required seqNo [{seq_no}], primary term [{primary_term}]. current document has seqNo [{}] and primary term [{}]",
-                        held.seq_no, held.primary_term
-                    ),
-                )),
-                None => Err(self.conflict(
-                    id,
-                    &format!("required seqNo [{seq_no}], primary term [{primary_term}]. but no document was found"),
-                )),
-            },
-        }
+        let held = self.documents.get(id).map(|document| Held {
+            version: document.version,
+            seq_no: document.seq_no,
+            primary_term: document.primary_term,
+        });
+        next_version(condition, held, || self.tombstone(id, now_ms))
+            .map_err(|what| self.conflict(id, &what))
     }
 
-    fn conflict(&self, id: &str, what: &str) -> Refusal {
+    /// The refusal of an operation whose condition does not hold.
+    pub(crate) fn conflict(&self, id: &str, what: &str) -> Refusal {
         Refusal::new(
             409,
             kind::VERSION_CONFLICT,
@@ -262,6 +233,16 @@ impl Index {
         .with("index", Json::text(&*self.name))
         .with("shard", Json::text("0"))
         .with("index_uuid", Json::text(self.uuid.as_str()))
+    }
+
+    /// When it was refreshed last, or created.
+    pub(crate) fn refreshed_at_ms(&self) -> u64 {
+        self.refreshed_at_ms
+    }
+
+    /// The primary term.
+    pub(crate) fn primary_term(&self) -> u64 {
+        self.primary_term
     }
 
     /// Makes every write so far visible to searches, and forgets tombstones that are too old to count.
@@ -327,12 +308,67 @@ impl Index {
     }
 }
 
+/// What decides about a write to a document that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Held {
+    /// Its version.
+    pub(crate) version: u64,
+    /// The operation that stored it.
+    pub(crate) seq_no: u64,
+    /// The term of that operation.
+    pub(crate) primary_term: u64,
+}
+
+/// The version that an operation gives a document, or in words why its condition does not hold. Without a document,
+/// `tombstone` says the version that a deleted one is remembered by.
+pub(crate) fn next_version(
+    condition: Condition,
+    document: Option<Held>,
+    tombstone: impl FnOnce() -> Option<u64>,
+) -> Result<u64, String> {
+    let current = document.map(|held| held.version).or_else(tombstone);
+    match condition {
+        Condition::None => Ok(current.map_or(1, |version| version + 1)),
+        Condition::Absent => match document {
+            Some(held) => Err(format!(
+                "document already exists (current version [{}])",
+                held.version
+            )),
+            None => Ok(current.map_or(1, |version| version + 1)),
+        },
+        Condition::Version { version, kind } => match (current, kind) {
+            (Some(current), VersionType::ExternalGte) if current > version => {
+                Err(higher(current, "higher than", version))
+            }
+            (Some(current), VersionType::External) if current >= version => {
+                Err(higher(current, "higher or equal to", version))
+            }
+            (Some(_) | None, VersionType::ExternalGte | VersionType::External) => Ok(version),
+        },
+        Condition::Unchanged {
+            seq_no,
+            primary_term,
+        } => match document {
+            Some(held) if held.seq_no == seq_no && held.primary_term == primary_term => {
+                Ok(held.version + 1)
+            }
+            Some(held) => Err(format!(
+                "required seqNo [{seq_no}], primary term [{primary_term}]. current document has seqNo [{}] and primary term [{}]",
+                held.seq_no, held.primary_term
+            )),
+            None => Err(format!(
+                "required seqNo [{seq_no}], primary term [{primary_term}]. but no document was found"
+            )),
+        },
+    }
+}
+
 fn higher(current: u64, relation: &str, provided: u64) -> String {
     format!("current version [{current}] is {relation} the one provided [{provided}]")
 }
 
 /// Reads a source that a mapping must check.
-fn read_source(source: &[u8], release: Release) -> Result<Json, Refusal> {
+pub(crate) fn read_source(source: &[u8], release: Release) -> Result<Json, Refusal> {
     let failed =
         |cause| Err(Refusal::new(400, kind::MAPPER_PARSING, "failed to parse").because(cause));
     if source.is_empty() {

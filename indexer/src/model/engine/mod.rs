@@ -20,7 +20,7 @@
 //!   [`Indexer::change_index`]; [`Indexer::restart`]; [`Indexer::restore`]; [`Indexer::delete_index`].
 
 mod document;
-mod index;
+pub(crate) mod index;
 pub mod refusal;
 mod search;
 pub mod settings;
@@ -374,7 +374,8 @@ impl Indexer {
         self.change_index(name, |index| index.set_closed(closed, now_ms))
     }
 
-    fn writable(&mut self, name: &str, now_ms: u64) -> Result<&mut Index, Refusal> {
+    /// The index a write names, created when that is how this Indexer is.
+    pub(crate) fn writable(&mut self, name: &str, now_ms: u64) -> Result<&mut Index, Refusal> {
         if !self.indices.contains_key(name) {
             self.auto_create(name, now_ms)?;
         }

@@ -349,6 +349,11 @@ impl Indexer {
         Ok(open.page(scroll))
     }
 
+    /// Whether a scroll is kept; it may have expired.
+    pub(crate) fn has_scroll(&self, scroll: u64) -> bool {
+        self.scrolls.contains_key(&scroll)
+    }
+
     /// Closes a scroll; answers whether it was open.
     pub fn close_scroll(&mut self, scroll: u64) -> bool {
         self.scrolls.remove(&scroll).is_some()
