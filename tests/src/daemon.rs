@@ -280,7 +280,6 @@ impl Daemon {
         let config = StoreConfig {
             path: self.setup.get("store.path").into(),
             write_buffer_bytes: 1 << 20,
-            wal_max_bytes: 8 << 20,
         };
         let store = Store::open(&config).expect("the store of a daemon that is gone");
         !store.is_empty().expect("a store that can be read")

@@ -28,8 +28,8 @@ use super::plan::Plan;
 use crate::config::Config;
 use crate::indexer::{Connector, ConnectorError};
 
-/// Agents that are asked for at once.
-const AGENTS_MAX: usize = 64;
+/// Agents that are asked for at once: an Indexer may look at every document for each question.
+const AGENTS_MAX: usize = 512;
 
 /// About how many documents are in memory at once.
 const DOCUMENTS_MAX: usize = 200_000;

@@ -5,11 +5,12 @@
 //!  session      gaps, duplicates, base peers, silence               local      the Unix socket
 //!  bad_input    messages that are wrong                             bad_items  items that are, and no room
 //!  bad_start    Starts that are refused                             smuggling  tricks in documents, ids, names
-//!  hostile      slow, half-open, flooding, oversized clients        replay     old frames again
+//!  hostile      slow, half-open, flooding, oversized clients        old_frames old frames again
 //!  isolation    healthy agents beside those in trouble
 //!  outage       an Indexer that is down, slow, partly failing       restart    kill -9, clean stop, two writers
 //!  operator     status, index resume, metrics, templates            captured   sessions of real endpoints
 //!  programs     the agent's and the stand-in's programs              wire       the way to any Indexer is cut
+//!  replay       the load client: harm, relays, kill -9, what it verifies
 //! ```
 //!
 //! With `INVENTORY_TEST_INDEXER_*` all but those that inject faults run against that OpenSearch.
@@ -26,6 +27,7 @@ mod local;
 mod operator;
 mod outage;
 mod programs;
+mod old_frames;
 mod replay;
 mod restart;
 mod session;

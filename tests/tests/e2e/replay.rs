@@ -1,244 +1,299 @@
-//! Frames that come again: of a finished session, of an earlier connection, of another agent, and whole sessions
-//! (`docs/protocol.md` sections 2, 3.1 and 3.2). None of them writes anything twice, or at all.
+//! The load client against a real daemon: what it says was acknowledged is in the Indexer, whatever was done to
+//! it on the way; and it notices when something is not.
 
-use inventory_sync_core::wire::{
-    EndAck, NO_SESSION, Reason, Start, StartAck, Status, encode_start,
-};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
 use inventory_tests::World;
-use inventory_tests::connection::Connection;
-use inventory_tests::counts::{Counts, counted};
-use inventory_tests::daemon::Daemon;
-use inventory_tests::document::{Document, PACKAGES, packages};
-use inventory_tests::forged::{self, RawItem};
-use inventory_tests::session::{end, start};
+use inventory_tests::daemon::Setup;
+use inventory_tests::document::PACKAGES;
+use inventory_tests::wait::{LONG, until};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
 
-/// Everything that an agent sent in a session, and what it was answered.
-struct Recorded {
-    start: Start,
-    ack: StartAck,
-    data: Vec<Vec<u8>>,
-    verdict: EndAck,
-}
+/// Ended with the test.
+struct Running(Child);
 
-impl Recorded {
-    fn session(&self) -> u64 {
-        self.ack.session
+impl Drop for Running {
+    fn drop(&mut self) {
+        // One that has ended already is no error here.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
-/// Runs an honest session to its end.
-async fn record(connection: &mut Connection, start: Start, rows: &[Document]) -> Recorded {
-    connection.send(&encode_start(&start)).await;
-    let ack = connection.start_ack().await;
-    assert_eq!(ack.status, Status::Ok, "{ack:?}");
-    let data = (0..).zip(rows);
-    let data: Vec<_> = data
-        .map(|(seq, row)| forged::data(ack.session, RawItem::of(seq, row)))
-        .collect();
-    for frame in &data {
-        connection.send(frame).await;
-    }
-    connection.send(&end(ack.session)).await;
-    let verdict = connection.verdict().await;
-    assert_eq!(verdict.status, Status::Ok, "{verdict:?}");
-    Recorded {
-        start,
-        ack,
-        data,
-        verdict,
+/// The command line over TLS.
+fn over_tls(world: &World, setup: &Setup, arguments: &str) -> Command {
+    let mut command = setup.command(&["replay", "--json", "--certs"]);
+    command
+        .arg(world.pki.authority_file().parent().unwrap())
+        .arg("--to")
+        .arg(format!("tls://localhost:{}", world.address.get().port()))
+        .args(arguments.split_whitespace());
+    command
+}
+
+/// The command line of a relay.
+fn over_unix(socket: &Path, setup: &Setup, arguments: &str) -> Command {
+    let mut command = setup.command(&["replay", "--json", "--to"]);
+    command
+        .arg(format!("unix:{}", socket.display()))
+        .args(arguments.split_whitespace());
+    command
+}
+
+/// Exit code and report.
+async fn report(mut command: Command) -> (Option<i32>, Value) {
+    let run = move || command.output().unwrap();
+    let output: Output = tokio::task::spawn_blocking(run).await.unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    println!("{printed}{complaint}");
+    let report = serde_json::from_str(&printed).unwrap_or(Value::Null);
+    (output.status.code(), report)
+}
+
+fn count(value: &Value) -> u64 {
+    match value {
+        Value::Object(counts) => counts.values().map(count).sum(),
+        other => other.as_u64().unwrap(),
     }
 }
 
-/// What the daemon and the Indexer have done so far.
-#[derive(Debug, PartialEq)]
-struct Work {
-    bulks: u64,
-    opened: u64,
-    versions: Vec<(String, u64)>,
-}
+#[tokio::test]
+async fn every_document_arrives_whatever_is_done_on_the_way_and_a_lost_one_is_named() {
+    let world = World::new("harm");
+    let daemon = world.setup().start_ready().await;
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let arguments = format!(
+        "--agents 8 --documents 120 --rounds 4 --changed-percent 20 --deleted-percent 5 --loss 10 \
+         --duplicates 10 --shuffle --cut 25 --crash 15 --frame-bytes 2048 --answer-timeout-ms 500 \
+         --verify documents --state {}",
+        state.display()
+    );
+    let (code, told) = report(over_tls(&world, &daemon.setup, &arguments)).await;
+    assert_eq!((code, &told["outcome"]), (Some(0), &json!("ok")));
+    let sessions = &told["sessions"];
+    assert_eq!(count(&sessions["ok"]), 32);
+    for harm in ["req_rets", "reconnects", "crashes"] {
+        assert!(
+            count(&sessions[harm]) > 0,
+            "no {harm}: the harm was not done"
+        );
+    }
+    // 120 rows at first; then 24 changed, 6 deleted and 6 added, three times.
+    assert_eq!(count(&told["documents"]), 8 * (120 + 3 * 36));
+    let verified = &told["verify"];
+    assert_eq!(
+        (count(&verified["documents"]), count(&verified["missing"])),
+        (960, 0)
+    );
+    assert_eq!(count(&told["latency_ms"]["count"]), 32);
 
-async fn work(world: &World, daemon: &Daemon) -> Work {
-    let found = world
+    // Behind its back.
+    let stored = world
         .indexer
-        .documents(&[PACKAGES], &world.cluster, 1)
+        .documents(&[PACKAGES], &world.cluster, 3)
         .await;
-    let whole = async |name: &str| daemon.metric(name).await.round() as u64;
-    Work {
-        bulks: whole("inventory_sync_bulk_requests_total").await,
-        opened: whole("inventory_sync_sessions_opened_total").await,
-        versions: found
-            .into_iter()
-            .map(|((_, id), stored)| (id, stored.version))
-            .collect(),
-    }
-}
-
-/// Plays a finished session again, on whatever connection of its agent.
-async fn play_again(connection: &mut Connection, recorded: &Recorded, what: &str) {
-    connection.send(&encode_start(&recorded.start)).await;
-    let again = connection.start_ack().await;
-    let wanted = StartAck {
-        // The highest that was given meanwhile.
-        version: again.version,
-        ..recorded.ack.clone()
-    };
-    assert_eq!(again, wanted, "{what}");
-    for frame in &recorded.data {
-        connection.send(frame).await;
-    }
-    connection.send(&end(recorded.session())).await;
-    assert_eq!(connection.end_ack().await, recorded.verdict, "{what}");
-}
-
-fn not_found(session: u64) -> EndAck {
-    EndAck {
-        status: Status::Error,
-        session,
-        reason: Reason::SessionNotFound,
-        detail: "no such session".to_owned(),
-        ..EndAck::default()
-    }
+    let (_, id) = stored.keys().next().unwrap();
+    let path = format!("/{PACKAGES}/_doc/{id}");
+    let (status, answer) = world.indexer.ask("DELETE", &path, "").await;
+    assert_eq!(status, 200, "{answer}");
+    let (code, told) = report(over_tls(&world, &daemon.setup, &arguments)).await;
+    assert_eq!((code, &told["outcome"]), (Some(1), &json!("wrong")));
+    assert_eq!(
+        count(&told["sessions"]["opened"]),
+        0,
+        "all was acknowledged"
+    );
+    assert_eq!(
+        told["verify"]["examples"],
+        json!([format!("missing: {id} in {PACKAGES}")])
+    );
 }
 
 #[tokio::test]
-async fn what_is_sent_again_is_not_done_again() {
-    let world = World::new("replay");
-    let daemon = world.setup().start_ready().await;
-    let mut first = Connection::open(&world.endpoint(1)).await.unwrap();
-    let old = packages(0..5, "1");
-    let nonce = 9_u64 << 32 | 100;
-    let recorded = record(&mut first, start(1, 5, nonce), &old).await;
-    let done = work(&world, &daemon).await;
-
-    play_again(&mut first, &recorded, "on its own connection").await;
-    drop(first);
-    let mut second = Connection::open(&world.endpoint(1)).await.unwrap();
-    play_again(&mut second, &recorded, "on a newer connection").await;
-    assert_eq!(work(&world, &daemon).await, done);
-
-    // A newer session is open: frames of the finished one are not its own.
-    let new = packages(0..5, "2");
-    let next = Start {
-        nonce: nonce + 1,
-        ..recorded.start.clone()
-    };
-    second.send(&encode_start(&next)).await;
-    let opened = second.start_ack().await;
-    assert_eq!(opened.status, Status::Ok, "{opened:?}");
-    assert_ne!(opened.session, recorded.session());
-    play_again(&mut second, &recorded, "beside a newer session").await;
-    second.send(&end(opened.session)).await;
-    let asked = second.req_ret().await;
-    let all = [inventory_sync_core::wire::Pair { begin: 0, end: 4 }];
-    assert_eq!(asked.seq, all, "nothing of it has arrived");
-    for (seq, row) in (0..).zip(&new) {
-        let right = RawItem::of(seq, row);
-        second.send(&forged::data(opened.session, right)).await;
-        // The same sequence of the old session comes right behind.
-        second
-            .send(&recorded.data[usize::try_from(seq).unwrap()])
-            .await;
-    }
-    let verdict = second.verdict().await;
-    assert_eq!(
-        (verdict.status, verdict.session),
-        (Status::Ok, opened.session)
-    );
-    world.check(&[PACKAGES], 1, &new).await;
-
-    for (count, rows) in (2..).zip([&new; 3]) {
-        let begin = start(1, 5, nonce + count);
-        record(&mut second, begin, rows).await;
-    }
-    let before = (work(&world, &daemon).await, Counts::of(&daemon).await);
-    a_forgotten_session_is_refused(&mut second, &recorded).await;
-    another_agent_plays_it(&world, &recorded).await;
-    let grown = Counts::of(&daemon).await.since(&before.1);
-    let wanted = [
-        ("starts_refused{SessionReplaced}", 1),
-        ("starts_refused{IdentityMismatch}", 1),
-        ("identity_mismatches", 1),
-        ("unknown_sessions", 12),
-    ];
-    assert_eq!(grown, counted(&wanted));
-    assert_eq!(work(&world, &daemon).await, before.0);
-    world.check(&[PACKAGES], 1, &new).await;
-    world.check(&[PACKAGES], 2, &[]).await;
+async fn a_relay_carries_many_agents() {
+    let world = World::new("load-relay");
+    let own = nix::unistd::geteuid().as_raw();
+    let setup = world.setup().with("router.relay_uids", own);
+    let daemon = setup.start_ready().await;
+    let socket = daemon.setup.socket();
+    let (code, told) = report(over_unix(
+        &socket,
+        &daemon.setup,
+        "--agents 200 --connections 3 --documents 10 --rounds 3 --deleted-percent 10 --active 50 \
+         --cut 1 --crash 2 --verify documents",
+    ))
+    .await;
+    assert_eq!((code, &told["outcome"]), (Some(0), &json!("ok")));
+    assert_eq!(count(&told["sessions"]["ok"]), 600);
+    assert_eq!(count(&told["verify"]["documents"]), 2_000);
+    assert!(count(&told["sessions"]["crashes"]) > 0);
 }
 
-/// Its verdict is no longer kept, and its nonce is lower than what the lane has seen.
-async fn a_forgotten_session_is_refused(connection: &mut Connection, recorded: &Recorded) {
-    connection.send(&encode_start(&recorded.start)).await;
-    let ack = connection.start_ack().await;
-    assert_eq!(
-        (ack.status, ack.reason, ack.session),
-        (Status::Error, Reason::SessionReplaced, NO_SESSION)
-    );
-    let end = end(recorded.session());
-    for frame in recorded.data.iter().chain([&end]) {
-        connection.send(frame).await;
-        let told = connection.end_ack().await;
-        assert_eq!(told, not_found(recorded.session()));
-    }
-}
-
-/// Somebody who has recorded the frames, and has a certificate of its own.
-async fn another_agent_plays_it(world: &World, recorded: &Recorded) {
-    let mut thief = Connection::open(&world.endpoint(2)).await.unwrap();
-    thief.send(&encode_start(&recorded.start)).await;
-    let ack = thief.start_ack().await;
-    assert_eq!(ack.reason, Reason::IdentityMismatch, "{ack:?}");
-    let end = end(recorded.session());
-    for frame in recorded.data.iter().chain([&end]) {
-        thief.send(frame).await;
-        assert_eq!(thief.end_ack().await, not_found(recorded.session()));
-    }
-}
-
-/// A session that is open belongs to the connection of its Start: what the older connection still sends, or
-/// sends again, does not reach it.
 #[tokio::test]
-async fn an_older_connection_has_no_say_any_more() {
-    let world = World::new("older-connection");
+async fn a_client_that_was_killed_goes_on_where_it_ended() {
+    let world = World::new("load-killed");
     let daemon = world.setup().start_ready().await;
-    let rows = packages(0..3, "1");
-    let begin = start(1, 3, 4 << 32 | 1);
-    let mut old = Connection::open(&world.endpoint(1)).await.unwrap();
-    let session = old.open_session(&begin).await;
-    let frame = |seq: u64| {
-        let row = &rows[usize::try_from(seq).unwrap()];
-        forged::data(session, RawItem::of(seq, row))
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let arguments = format!(
+        "--agents 6 --documents 20 --rounds 20 --deleted-percent 10 --pause-ms 20 --verify documents --state {}",
+        state.display()
+    );
+    let acknowledged = || {
+        let text = std::fs::read_to_string(&state).unwrap_or_default();
+        text.lines()
+            .filter(|line| line.starts_with("acknowledged "))
+            .count() as u64
     };
-    old.send(&frame(0)).await;
-    let mut new = Connection::open(&world.endpoint(1)).await.unwrap();
-    assert_eq!(new.open_session(&begin).await, session);
-    let refusal = EndAck {
-        detail: "the session belongs to another connection".to_owned(),
-        ..not_found(session)
-    };
-    let changed = packages(0..3, "changed");
-    for message in [
-        forged::data(session, RawItem::of(1, &changed[1])),
-        forged::data(session, RawItem::of(99, &changed[1])),
-        end(session),
-    ] {
-        old.send(&message).await;
-        assert_eq!(old.end_ack().await, refusal);
-    }
-    // Its Start, sent again, is answered and does not take the session back.
-    assert_eq!(old.open_session(&begin).await, session);
-    old.send(&frame(2)).await;
-    assert_eq!(old.end_ack().await, refusal);
-    for seq in [1, 2] {
-        new.send(&frame(seq)).await;
-    }
-    new.send(&end(session)).await;
-    let ack = new.verdict().await;
-    assert_eq!(ack.status, Status::Ok, "{ack:?}");
-    world.check(&[PACKAGES], 1, &rows).await;
-    daemon
-        .until_status("no session is left", |status| {
-            (status["sessions"]["receiving"] == 0).then_some(())
+    {
+        let child = over_tls(&world, &daemon.setup, &arguments)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut running = Running(child);
+        until("some rounds are acknowledged", LONG, async || {
+            (acknowledged() > 20).then_some(())
         })
         .await;
+        running.0.kill().unwrap();
+        running.0.wait().unwrap();
+    }
+    let before = acknowledged();
+    assert!(before < 120, "it was killed too late");
+    // Torn, as if it had died while it wrote.
+    let mut file = std::fs::OpenOptions::new()
+        .append(true)
+        .open(&state)
+        .unwrap();
+    file.write_all(b"acknowledged 1 syscol").unwrap();
+    drop(file);
+    let (code, told) = report(over_tls(&world, &daemon.setup, &arguments)).await;
+    assert_eq!((code, &told["outcome"]), (Some(0), &json!("ok")));
+    assert_eq!(count(&told["sessions"]["ok"]), 120 - before);
+    assert_eq!(acknowledged(), 120);
+    // Another plan is not what the file remembers.
+    let other = arguments.replace("--documents 20", "--documents 21");
+    let output = over_tls(&world, &daemon.setup, &other).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("another plan"));
+}
+
+#[tokio::test]
+async fn idle_agents_hold_their_sessions_until_they_are_told_to_end() {
+    let world = World::new("load-idle");
+    let own = nix::unistd::geteuid().as_raw();
+    let setup = world
+        .setup()
+        .with("router.relay_uids", own)
+        .with("session.idle_timeout_ms", 60_000);
+    let daemon = setup.start_ready().await;
+    let mut child = over_unix(
+        &daemon.setup.socket(),
+        &daemon.setup,
+        "--agents 50 --connections 2 --documents 30 --idle",
+    )
+    .stdout(Stdio::piped())
+    .spawn()
+    .unwrap();
+    let out = child.stdout.take().unwrap();
+    let mut running = Running(child);
+    let line = tokio::task::spawn_blocking(move || {
+        let mut line = String::new();
+        BufReader::new(out).read_line(&mut line).unwrap();
+        line
+    });
+    let told: Value = serde_json::from_str(&line.await.unwrap()).unwrap();
+    assert_eq!(told, json!({"holding": 50, "connections": 2}));
+    daemon
+        .until_status("all but one item of each is staged", |status| {
+            (status["sessions"]["receiving"] == json!(50)).then_some(())
+        })
+        .await;
+    kill(
+        Pid::from_raw(i32::try_from(running.0.id()).unwrap()),
+        Signal::SIGTERM,
+    )
+    .unwrap();
+    let ended = until("the client ends", LONG, async || {
+        running.0.try_wait().unwrap()
+    })
+    .await;
+    assert_eq!(ended.code(), Some(0));
+}
+
+#[tokio::test]
+async fn captured_sessions_are_brought_by_many_agents() {
+    let Some(folder) = std::env::var_os("INVENTORY_TEST_SESSIONS") else {
+        println!("skipped: INVENTORY_TEST_SESSIONS names no folder with captured sessions");
+        return;
+    };
+    let world = World::new("load-captured");
+    let daemon = world.setup().start_ready().await;
+    let mut command = over_tls(
+        &world,
+        &daemon.setup,
+        "--agents 5 --rounds 2 --loss 5 --shuffle --cut 10 --answer-timeout-ms 500 --verify documents",
+    );
+    let mut files = 0;
+    for entry in std::fs::read_dir(&folder).expect("INVENTORY_TEST_SESSIONS is a folder") {
+        let path = entry.unwrap().path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "json")
+        {
+            command.arg("--session").arg(path);
+            files += 1;
+        }
+    }
+    assert!(files > 0, "no session in {}", folder.display());
+    let (code, told) = report(command).await;
+    assert_eq!((code, &told["outcome"]), (Some(0), &json!("ok")));
+    assert_eq!(count(&told["sessions"]["ok"]), 5 * 2 * files);
+    assert!(count(&told["verify"]["documents"]) > 0);
+}
+
+#[tokio::test]
+async fn a_document_that_is_refused_is_a_wrong_verdict() {
+    let Some(world) = World::with_faults("load-refused") else {
+        return;
+    };
+    let daemon = world.setup().start_ready().await;
+    world.indexer.faults(&json!([
+        {"kind": "item_status", "status": 400, "index": PACKAGES, "probability_percent": 20}
+    ]));
+    let (code, told) = report(over_tls(
+        &world,
+        &daemon.setup,
+        "--agents 3 --documents 20 --verify none",
+    ))
+    .await;
+    assert_eq!((code, &told["outcome"]), (Some(1), &json!("wrong")));
+    assert!(count(&told["sessions"]["partially_rejected"]) > 0);
+    assert!(
+        told["complaints"][0]
+            .as_str()
+            .unwrap()
+            .contains("were refused")
+    );
+    assert_eq!(told["verify"], Value::Null);
+}
+
+#[tokio::test]
+async fn without_a_daemon_it_gives_up_and_says_so() {
+    let Some(world) = World::without_indexer("load-alone") else {
+        return;
+    };
+    let setup = world.setup();
+    let arguments = "--agents 2 --give-up-after-s 1 --verify none";
+    let (code, told) = report(over_unix(&setup.socket(), &setup, arguments)).await;
+    assert_eq!((code, &told["outcome"]), (Some(3), &json!("unfinished")));
+    assert!(count(&told["connection_troubles"]) > 0);
+    let (code, _) = report(over_unix(&setup.socket(), &setup, "--connections 5")).await;
+    assert_eq!(code, Some(2), "more connections than agents");
 }
