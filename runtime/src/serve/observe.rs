@@ -1,12 +1,15 @@
 //! What operators count and read: the machines' observations as metrics and logs. No label names an
 //! agent.
 
+use std::fmt;
 use std::time::Duration;
 
 use inventory_sync_core::config::Catalogue;
-use inventory_sync_core::coordinator;
+use inventory_sync_core::coordinator::{self, ListingReport};
+use inventory_sync_core::document::Listing;
+use inventory_sync_core::id::{AgentId, BulkId, RequestId, SessionId};
 use inventory_sync_core::manager::{Health, IndexState, Observation, Tally};
-use inventory_sync_core::wire::{Reason, Status};
+use inventory_sync_core::wire::{Reason, ReqRet, Status};
 use metrics::{counter, histogram};
 
 use super::status::Shared;
@@ -24,13 +27,14 @@ pub(super) fn staged(bytes: u64) {
     counter!("inventory_sync_staged_bytes_total").increment(bytes);
 }
 
-pub(super) fn bulk(operations: u64, bytes: u64) {
+pub(super) fn bulk(bulk: BulkId, operations: u64, bytes: u64, limit: u64) {
     counter!("inventory_sync_bulk_requests_total").increment(1);
     counter!("inventory_sync_bulk_operations_total").increment(operations);
     counter!("inventory_sync_bulk_bytes_total").increment(bytes);
+    tracing::debug!(%bulk, operations, bytes, limit, "bulk");
 }
 
-pub(super) fn bulk_answered(duration: Duration, outcome: &HttpOutcome) {
+pub(super) fn bulk_answered(bulk: BulkId, duration: Duration, outcome: &HttpOutcome) {
     let outcome = match outcome {
         HttpOutcome::Answer {
             status: 200..=299, ..
@@ -41,6 +45,54 @@ pub(super) fn bulk_answered(duration: Duration, outcome: &HttpOutcome) {
     };
     histogram!("inventory_sync_bulk_duration_seconds", "outcome" => outcome)
         .record(duration.as_secs_f64());
+    tracing::debug!(%bulk, outcome, ms = duration.as_millis(), "bulk answered");
+}
+
+// The way of a session, at debug: each step one line, written when it is taken. With the lines of bulk
+// requests and verdicts they tell of every moment what was under way.
+
+pub(super) fn opened(session: SessionId, agent: AgentId) {
+    tracing::debug!(session = %Hex(session), %agent, "session opened");
+}
+
+pub(super) fn frame_staged(session: SessionId, key: u32, bytes: usize) {
+    tracing::debug!(session = %Hex(session), key, bytes, "frame staged");
+}
+
+pub(super) fn gaps_asked_for(request: &ReqRet) {
+    let session = Hex(SessionId(request.session));
+    tracing::debug!(%session, ranges = request.seq.len(), "gaps are asked for");
+}
+
+pub(super) fn complete(session: SessionId, full: bool) {
+    tracing::debug!(session = %Hex(session), full, "session complete");
+}
+
+pub(super) fn listing(request: RequestId, agents: usize) {
+    tracing::debug!(%request, agents, "listing");
+}
+
+pub(super) fn listing_answered(
+    request: RequestId,
+    duration_ms: u64,
+    outcome: &Result<Vec<Listing>, ListingReport>,
+) {
+    match outcome {
+        Ok(listings) => {
+            let documents: usize = listings.iter().map(Listing::len).sum();
+            tracing::debug!(%request, agents = listings.len(), documents, ms = duration_ms, "listed");
+        }
+        Err(why) => tracing::debug!(%request, ?why, ms = duration_ms, "not listed"),
+    }
+}
+
+/// A session's id as the store and operators write it.
+struct Hex(SessionId);
+
+impl fmt::Display for Hex {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{:016x}", self.0.0)
+    }
 }
 
 pub(super) fn stored(shared: &Shared, tallies: &[Tally]) {
@@ -83,7 +135,7 @@ pub(super) fn shard(shared: &Shared, observation: &Observation) {
             histogram!("inventory_sync_session_duration_seconds").record(seconds(*duration_ms));
             histogram!("inventory_sync_delivery_duration_seconds").record(seconds(*delivery_ms));
             shared.count("items_unchanged", *unchanged);
-            let session = format_args!("{:016x}", session.0);
+            let session = Hex(*session);
             if *status == Status::Ok {
                 shared.count("sessions_ok", 1);
                 tracing::info!(

@@ -228,6 +228,7 @@ impl Shard {
                 agent,
                 info,
             } => {
+                observe::opened(session, agent);
                 let scheme = Arc::clone(&self.parts.scheme);
                 self.tables
                     .insert(session, SessionTable::new(scheme, session, agent, &info));
@@ -351,7 +352,10 @@ impl Shard {
             let message = match reply {
                 Reply::StartAck(ack) => wire::encode_start_ack(ack),
                 Reply::EndAck(ack) => wire::encode_end_ack(ack),
-                Reply::ReqRet(request) => wire::encode_req_ret(request),
+                Reply::ReqRet(request) => {
+                    observe::gaps_asked_for(request);
+                    wire::encode_req_ret(request)
+                }
                 Reply::Hello(hello) => wire::encode_hello(hello),
             };
             handle.send(peer.agent, &message);
@@ -394,6 +398,7 @@ impl Shard {
                         if let Some(table) = self.tables.get_mut(&each.session) {
                             table.stage(each.key, &each.fresh, &each.frame.table);
                         }
+                        observe::frame_staged(each.session, each.key, each.frame.bytes.len());
                     }
                     if let Some(last) = staging.last() {
                         self.feed(Event::Staged { upto: last.stage });
@@ -410,6 +415,7 @@ impl Shard {
     }
 
     fn plan(&mut self, session: SessionId, allowed: &[IndexId], full: bool) {
+        observe::complete(session, full);
         let chunks = StoredChunks(&self.parts.store);
         let most = self.parts.failed_items_max;
         let planned = self
@@ -466,8 +472,12 @@ impl Shard {
             return;
         }
         self.bulks.insert(bulk, parts);
-        observe::bulk(operations, body.len() as u64);
-        tracing::debug!(%bulk, operations, bytes = body.len(), limit = self.parts.bulk_bytes_max, "bulk");
+        observe::bulk(
+            bulk,
+            operations,
+            body.len() as u64,
+            self.parts.bulk_bytes_max,
+        );
         let asked = request::bulk(timeout_ms, body);
         let request = HttpRequest {
             host_index: 0,
@@ -483,7 +493,7 @@ impl Shard {
         self.parts.io.spawn(async move {
             let started = tokio::time::Instant::now();
             let outcome = connector.execute(request).await;
-            observe::bulk_answered(started.elapsed(), &outcome);
+            observe::bulk_answered(bulk, started.elapsed(), &outcome);
             // A shard that is gone needs no answer.
             let _ = queue.send(Message::Answered { bulk, outcome }).await;
         });
