@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use inventory_sync_core::config::Catalogue;
-use inventory_sync_core::coordinator::{self, ListingReport};
+use inventory_sync_core::coordinator::{self, ListingReport, WriteOutcome};
 use inventory_sync_core::document::Listing;
 use inventory_sync_core::id::{AgentId, BulkId, RequestId, SessionId};
 use inventory_sync_core::manager::{Health, IndexState, Observation, Tally};
@@ -191,11 +191,31 @@ pub(super) fn shard(shared: &Shared, observation: &Observation) {
         }
         Observation::Retried { operations } => {
             counter!("inventory_sync_operations_retried_total").increment(*operations);
+            shared.count("operations_retried", *operations);
         }
         Observation::Split { operations } => {
             counter!("inventory_sync_bulk_splits_total").increment(1);
             tracing::info!(operations, "a bulk request is split");
         }
+    }
+}
+
+/// Without the writer document's renewal the lease ends and nothing is sent: whoever can do something about
+/// it is told why (`docs/protocol.md` section 8).
+pub(super) fn writer(shared: &Shared, outcome: &WriteOutcome, why: impl FnOnce() -> String) {
+    match outcome {
+        WriteOutcome::Written { .. } => shared.clear_alert("writer"),
+        WriteOutcome::Refused => {
+            let why = why();
+            let text = format!(
+                "the lease cannot be renewed, and without it nothing is sent or admitted: {why}; \
+                 `inventory-sync check` says what is missing"
+            );
+            if shared.alert("writer", text) {
+                tracing::error!(why, "the lease cannot be renewed");
+            }
+        }
+        WriteOutcome::Conflict | WriteOutcome::Unknown => {}
     }
 }
 

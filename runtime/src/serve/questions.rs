@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::clock::MonotonicClock;
 use super::coordinator::Message;
+use super::status::Shared;
 use super::{facts, observe};
 use crate::config::Config;
 use crate::indexer::{Connector, HttpOutcome, HttpRequest, Method};
@@ -36,6 +37,7 @@ pub(super) struct Asker {
     pub(super) connector: Arc<Connector>,
     pub(super) scheme: Arc<Scheme>,
     pub(super) store: Arc<Store>,
+    pub(super) shared: Arc<Shared>,
     pub(super) clock: MonotonicClock,
 }
 
@@ -147,7 +149,11 @@ impl Asker {
                 let timeout_ms = u64::try_from(timeout).unwrap_or(u64::MAX);
                 let asked = request::write_writer(cluster, condition, &document, timeout_ms);
                 let outcome = match self.read(asked).await {
-                    Some((status, body)) => answer::writer_written(status, &body),
+                    Some((status, body)) => {
+                        let outcome = answer::writer_written(status, &body);
+                        observe::writer(&self.shared, &outcome, || answer::sentence(status, &body));
+                        outcome
+                    }
                     None => WriteOutcome::Unknown,
                 };
                 Event::WriterWritten { request, outcome }
