@@ -8,6 +8,7 @@
 //! ```
 
 use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -42,6 +43,16 @@ const STAND_IN_TIMES: &[(&str, u64)] = &[
     ("indexer.late_write_bound_ms", 1_000),
     ("indexer.delivery_deadline_ms", 20_000),
     ("indexer.paused_index_deadline_ms", 3_000),
+];
+
+/// The same with a real one, which is nowhere near as quick.
+const REAL_TIMES: &[(&str, u64)] = &[
+    ("indexer.connect_timeout_ms", 1_000),
+    ("indexer.request_timeout_ms", 2_000),
+    ("indexer.request_deadline_ms", 2_500),
+    ("indexer.late_write_bound_ms", 3_000),
+    ("indexer.delivery_deadline_ms", 30_000),
+    ("indexer.paused_index_deadline_ms", 5_000),
 ];
 
 /// What is killed where.
@@ -206,7 +217,7 @@ impl Leg {
 
     fn setup(&self, plan: &LegPlan) -> Setup {
         let mut rng = generator(plan.seed, plan.number, "setup");
-        let mut setup = self
+        let setup = self
             .ground
             .world
             .setup()
@@ -215,11 +226,14 @@ impl Leg {
             .with("indexer.concurrency_max", draw(&mut rng, 1, 2))
             .with("indexer.bulk_operations_max", draw(&mut rng, 50, 600))
             .with("session.idle_timeout_ms", 2_000);
-        if self.ground.is_stand_in() {
-            setup = STAND_IN_TIMES
-                .iter()
-                .fold(setup, |setup, (key, ms)| setup.with(key, ms));
-        }
+        let times = if self.ground.is_stand_in() {
+            STAND_IN_TIMES
+        } else {
+            REAL_TIMES
+        };
+        let setup = times
+            .iter()
+            .fold(setup, |setup, (key, ms)| setup.with(key, ms));
         match &plan.scenario {
             Some((scenario, _)) => scenario.tune(setup),
             None => setup,
@@ -280,11 +294,7 @@ impl Leg {
             return Ok(victim);
         }
         front.lead_to(None);
-        let (status, underway) = victim.bury()?;
-        if std::os::unix::process::ExitStatusExt::signal(&status) != Some(9) {
-            return Err(Violation::new(format!("the daemon ended with {status}")));
-        }
-        self.count(&underway);
+        let underway = self.bury(victim)?;
         self.report.daemon_kills += 1;
         *self.report.aimed.entry(strike.phase).or_default() += 1;
         let phases = underway.phases(struck);
@@ -299,7 +309,25 @@ impl Leg {
                 names.join(", ")
             ));
         }
+        if let Some(ms) = strike.again_after_ms {
+            let starting = Victim::start(setup, self.daemons)?;
+            self.daemons += 1;
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+            kill(starting.pid(), Signal::SIGKILL)?;
+            self.bury(starting)?;
+            self.report.startup_kills += 1;
+        }
         self.start(setup, front).await
+    }
+
+    /// Takes the end of a daemon that was killed.
+    fn bury(&mut self, victim: Victim) -> Result<Underway, Violation> {
+        let (status, underway) = victim.bury()?;
+        if status.signal() != Some(9) {
+            return Err(Violation::new(format!("the daemon ended with {status}")));
+        }
+        self.count(&underway);
+        Ok(underway)
     }
 
     fn count(&mut self, underway: &Underway) {

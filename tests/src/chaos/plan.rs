@@ -105,6 +105,9 @@ pub enum Trouble {
 /// How long faults last.
 pub const TROUBLE_TIME: Duration = Duration::from_millis(400);
 
+/// About what a daemon needs to be ready.
+const STARTUP_MS: u64 = 250;
+
 /// One kill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Strike {
@@ -118,6 +121,8 @@ pub struct Strike {
     pub delay_us: u64,
     /// What else goes wrong meanwhile.
     pub trouble: Option<Trouble>,
+    /// The next daemon is killed, too, so many milliseconds after its process began.
+    pub again_after_ms: Option<u64>,
 }
 
 impl fmt::Display for Strike {
@@ -128,10 +133,14 @@ impl fmt::Display for Strike {
             nth,
             delay_us,
             trouble,
+            again_after_ms,
         } = self;
         write!(out, "{target:?} at {phase} #{nth} +{delay_us} µs")?;
         if let Some(trouble) = trouble {
             write!(out, ", {trouble:?}")?;
+        }
+        if let Some(ms) = again_after_ms {
+            write!(out, ", and the next one after {ms} ms")?;
         }
         Ok(())
     }
@@ -206,12 +215,14 @@ fn strike(rng: &mut ChaCha8Rng, target: Target, phase: Phase, means: Means) -> S
     let nth = draw(rng, 1, phase.passes_max());
     let delay_us = draw(rng, 0, 2_000);
     let trouble = (draw(rng, 1, 4) == 1).then(|| trouble(rng));
+    let again = (draw(rng, 1, 6) == 1).then(|| draw(rng, 0, STARTUP_MS));
     Strike {
         target,
         phase,
         nth,
         delay_us,
         trouble: trouble.filter(|_| means.has_faults),
+        again_after_ms: again.filter(|_| target.is_daemon()),
     }
 }
 

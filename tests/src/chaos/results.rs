@@ -17,6 +17,9 @@ pub struct LegReport {
     pub leg: u64,
     /// Kills of the daemon.
     pub daemon_kills: u64,
+    /// Kills of daemons that were just starting.
+    #[serde(default)]
+    pub startup_kills: u64,
     /// Kills of load clients.
     pub client_kills: u64,
     /// Kills of the Indexer.
@@ -51,6 +54,7 @@ impl LegReport {
     /// Adds another one's counts; the place stays.
     pub fn add(&mut self, other: &Self) {
         self.daemon_kills += other.daemon_kills;
+        self.startup_kills += other.startup_kills;
         self.client_kills += other.client_kills;
         self.server_kills += other.server_kills;
         self.troubles += other.troubles;
@@ -175,6 +179,10 @@ pub fn table(legs: usize, sum: &LegReport) -> String {
         (
             "kills −9 of the daemon, each followed by a restart",
             sum.daemon_kills,
+        ),
+        (
+            "kills −9 of daemons that were just starting",
+            sum.startup_kills,
         ),
         ("kills −9 of load clients", sum.client_kills),
         ("kills −9 of the Indexer", sum.server_kills),

@@ -102,24 +102,10 @@ impl Trouble<'_> {
         let index = self.largest_index().await?;
         let before = log_of(victim)?.len();
         let cure = self.make(scenario, &index).await?;
-        let began = Instant::now();
-        let mut seen = vec![format!("trouble: {}", cure.trouble(&index))];
-        let status = patiently("status shows the trouble", || {
-            if victim.is_over() {
-                return Err(Violation::new("the daemon ended"));
-            }
-            Ok(troubled(setup))
-        })
-        .await?;
-        seen.push(format!(
-            "seen after {:.1} s:",
-            began.elapsed().as_secs_f64()
-        ));
-        tokio::time::sleep(HELD).await;
-        let held = troubled(setup).unwrap_or(status);
-        seen.extend(held.iter().map(|line| format!("  status  {line}")));
-        seen.extend(log_lines(&log_of(victim)?[before..]));
+        let watched = self.watch(&cure, &index, before, setup, victim).await;
+        // The server is not ours alone: cured in any case.
         self.cure(cure).await?;
+        let mut seen = watched?;
         let began = Instant::now();
         patiently("status is quiet again", || {
             Ok(troubled(setup).is_none().then_some(()))
@@ -129,6 +115,35 @@ impl Trouble<'_> {
             "quiet {:.1} s after the cure",
             began.elapsed().as_secs_f64()
         ));
+        Ok(seen)
+    }
+
+    async fn watch(
+        &self,
+        cure: &Cure,
+        index: &str,
+        before: usize,
+        setup: &Setup,
+        victim: &Victim,
+    ) -> Result<Vec<String>, Violation> {
+        let began = Instant::now();
+        let mut seen = vec![format!("trouble: {}", cure.trouble(index))];
+        let status = patiently("status shows the trouble", || {
+            if victim.is_over() {
+                return Err(Violation::new("the daemon ended"));
+            }
+            Ok(troubled(setup))
+        })
+        .await?;
+        seen.push(format!(
+            "seen after {:.1} s; {} s later:",
+            began.elapsed().as_secs_f64(),
+            HELD.as_secs()
+        ));
+        tokio::time::sleep(HELD).await;
+        let held = troubled(setup).unwrap_or(status);
+        seen.extend(held.iter().map(|line| format!("  status  {line}")));
+        seen.extend(log_lines(&log_of(victim)?[before..]));
         Ok(seen)
     }
 
@@ -177,6 +192,11 @@ impl Trouble<'_> {
                 .iter()
                 .map(|line| format!("  status  {line}")),
         );
+        let status: Value = serde_json::from_str(&setup.ask(&["status", "--json"]))
+            .map_err(|error| Violation::new(error.to_string()))?;
+        for name in ["operations_retried", "operations_stored"] {
+            seen.push(format!("  status  {name} {}", status["counters"][name]));
+        }
         seen.extend(log_lines(&log_of(victim)?));
         Ok(seen)
     }
