@@ -23,7 +23,9 @@ pub fn loads(plan: &LegPlan, port: u16, socket: &Path, certs: &Path) -> Vec<Load
         "2".to_owned(),
     ];
     let harm = |loss: u64, duplicates: u64, cut: u64, crash: u64| {
-        format!("--shuffle --loss {loss} --duplicates {duplicates} --cut {cut} --crash {crash}")
+        format!(
+            "--answer-timeout-ms 1000 --frame-bytes 8192 --shuffle --loss {loss} --duplicates {duplicates} --cut {cut} --crash {crash}"
+        )
     };
     let mut load = |name, to: &[String], shape: &str, harm: String| {
         let words = format!("{shape} {harm}");

@@ -448,7 +448,7 @@ async fn wait_for_strike(
         if victim.is_over() {
             return Err(ended_by_itself(victim));
         }
-        for client in clients.iter_mut().filter(|client| client.is_over()) {
+        if let Some(client) = clients.iter_mut().find(|client| client.is_over()) {
             client.end()?;
             let name = client.name();
             return Err(Violation::new(format!(

@@ -20,6 +20,12 @@ use serde::Deserialize;
 use super::Violation;
 use crate::daemon::Setup;
 
+/// A client's exit code when it could not finish, which says nothing against anybody.
+const UNFINISHED: i32 = 3;
+
+/// How often in a row it may be so.
+const UNFINISHED_MAX: u32 = 10;
+
 /// How a load client is called.
 #[derive(Clone, Debug)]
 pub struct Load {
@@ -43,8 +49,11 @@ pub struct Report {
 /// A comparison of sets.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Verify {
-    /// In the Indexer.
+    /// Documents that must be in the Indexer, and are.
     pub documents: u64,
+    /// Agents of whose last round nothing was known.
+    #[serde(default)]
+    pub agents_left_out: u64,
 }
 
 /// What a client has done.
@@ -58,6 +67,8 @@ pub struct Done {
     pub left: u64,
     /// Processes killed.
     pub kills: u64,
+    /// Processes that could not finish, as when the Indexer was away.
+    pub again: u64,
 }
 
 #[derive(Default)]
@@ -178,6 +189,7 @@ fn generations(
     state: &Mutex<State>,
 ) -> Result<(), Violation> {
     for generation in 0.. {
+        let mut unfinished = 0;
         loop {
             if lock(state).is_given_up {
                 return Ok(());
@@ -189,6 +201,12 @@ fn generations(
             let was_killed = std::mem::take(&mut lock(state).is_killed);
             if was_killed && status.signal() == Some(9) {
                 lock(state).done.kills += 1;
+                continue;
+            }
+            if status.code() == Some(UNFINISHED) && unfinished < UNFINISHED_MAX {
+                // The Indexer was away when it was asked for the documents: the same command asks again.
+                unfinished += 1;
+                lock(state).done.again += 1;
                 continue;
             }
             let report = judge(load, status, &report)?;
@@ -211,11 +229,13 @@ fn judge(
     report: &Path,
 ) -> Result<Report, Violation> {
     let printed = std::fs::read_to_string(report).unwrap_or_default();
-    let read = serde_json::from_str::<Report>(&printed);
-    match read {
-        Ok(report) if status.success() && report.outcome == "ok" && report.verify.is_some() => {
-            Ok(report)
-        }
+    let read = serde_json::from_str::<Report>(&printed).ok();
+    let sound = read.filter(|report| {
+        let verify = report.verify.as_ref();
+        report.outcome == "ok" && verify.is_some_and(|verify| verify.agents_left_out == 0)
+    });
+    match sound {
+        Some(report) if status.success() => Ok(report),
         _ => Err(Violation::new(format!(
             "load client {} ended with {status} and says: {}",
             load.name,
