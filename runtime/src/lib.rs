@@ -20,6 +20,7 @@ pub mod demo;
 pub mod indexer;
 pub mod logging;
 pub mod metrics;
+pub mod replay;
 pub mod serve;
 pub mod store;
 pub mod templates;

@@ -21,8 +21,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
+    BasicConstraints, Certificate, CertificateParams, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
 };
 
 /// File of the authority's certificate, in its directory.
@@ -209,6 +209,30 @@ impl Authority {
     ///
     /// Agent 0, or a name that cannot stand in a certificate.
     pub fn issue(&self, subject: &Subject, validity: Validity) -> Result<Issued, CertsError> {
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(|cause| {
+            CertsError::Certificate {
+                what: "no key can be made".to_owned(),
+                cause,
+            }
+        })?;
+        let certificate_pem = self.certify(subject, &key, validity)?.pem();
+        Ok(Issued {
+            certificate_pem,
+            key_pem: key.serialize_pem(),
+        })
+    }
+
+    /// Signs a certificate for a key that is there; several certificates may have the same.
+    ///
+    /// # Errors
+    ///
+    /// Agent 0, or a name that cannot stand in a certificate.
+    pub fn certify(
+        &self,
+        subject: &Subject,
+        key: &KeyPair,
+        validity: Validity,
+    ) -> Result<Certificate, CertsError> {
         let common_name = match subject {
             Subject::Agent(0) => return Err(CertsError::AgentZero),
             Subject::Agent(id) => id.to_string(),
@@ -232,12 +256,7 @@ impl Authority {
             }
             Subject::Agent(_) | Subject::Client(_) => ExtendedKeyUsagePurpose::ClientAuth,
         }];
-        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(failed)?;
-        let certificate_pem = params.signed_by(&key, &self.issuer).map_err(failed)?.pem();
-        Ok(Issued {
-            certificate_pem,
-            key_pem: key.serialize_pem(),
-        })
+        params.signed_by(key, &self.issuer).map_err(failed)
     }
 }
 

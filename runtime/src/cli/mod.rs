@@ -1,7 +1,8 @@
 //! The command line.
 //!
 //! Invariants: what was asked for goes to standard output, everything else to standard error; the
-//! exit code is 0 if all is well, 1 if not, 2 if the command line itself is wrong.
+//! exit code is 0 if all is well, 1 if not, 2 if the command line itself is wrong (`replay` has 3 for what was
+//! not finished).
 
 mod certs;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use crate::config::{Config, Need, Settings, Sources};
 use crate::demo;
 use crate::indexer::Connector;
 use crate::logging;
+use crate::replay;
 use crate::serve::{self, Ended};
 use crate::templates::remote::{Remote, RemoteError};
 
@@ -36,7 +38,7 @@ pub struct Cli {
     command: Option<Command>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 struct SourceArgs {
     /// Configuration file [default: inventory-sync.toml, else /etc/inventory-sync/inventory-sync.toml]
     #[arg(long, global = true, value_name = "FILE")]
@@ -47,6 +49,17 @@ struct SourceArgs {
     /// One setting, over file and environment; may be repeated (no passwords: arguments are public)
     #[arg(long, global = true, value_name = "SECTION.NAME=VALUE")]
     set: Vec<String>,
+}
+
+impl SourceArgs {
+    fn sources(&self) -> Sources {
+        let Self {
+            config,
+            ossec_conf,
+            set,
+        } = self.clone();
+        Sources::of_process(config, ossec_conf, set)
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -70,6 +83,8 @@ enum Command {
     /// Make a development authority and certificates signed by it
     #[command(subcommand)]
     Certs(certs::CertsCommand),
+    /// Put load on a running daemon: many agents at once, with generated or captured documents
+    Replay(Box<replay::Options>),
     /// Show everything on this machine: agent, daemon and a stand-in for the Indexer
     Demo(demo::Options),
 }
@@ -98,7 +113,14 @@ enum TemplatesCommand {
 /// Runs the process's command line.
 #[must_use]
 pub fn run() -> ExitCode {
-    finish(Cli::parse().execute())
+    let cli = Cli::parse();
+    match &cli.command {
+        // It has more to say by its exit code.
+        Some(Command::Replay(options)) if !cli.print_config => {
+            replay::run(options, &cli.sources.sources())
+        }
+        _ => finish(cli.execute()),
+    }
 }
 
 /// What a command ends with: what it shows, and whether all is well.
@@ -125,12 +147,7 @@ fn finish(ending: Ending) -> ExitCode {
 
 impl Cli {
     fn execute(self) -> Ending {
-        let SourceArgs {
-            config,
-            ossec_conf,
-            set,
-        } = self.sources;
-        let sources = Sources::of_process(config, ossec_conf, set);
+        let sources = self.sources.sources();
         if self.print_config {
             let settings = Settings::read(&sources);
             let text = settings.print();
@@ -163,6 +180,8 @@ impl Cli {
                 .execute()
                 .map_err(|error| error.to_string())
                 .map(|text| (text, true)),
+            // Ran before this, see `run`.
+            Some(Command::Replay(_)) => Ok((String::new(), true)),
             // It speaks as it goes.
             Some(Command::Demo(options)) => demo::run(&options)
                 .map_err(|error| error.to_string())
