@@ -200,6 +200,9 @@ pub(super) fn shard(shared: &Shared, observation: &Observation) {
     }
 }
 
+/// Refusals that pass by themselves.
+const LOAD: [&str; 2] = ["rejected_execution_exception", "circuit_breaking_exception"];
+
 /// Without the writer document's renewal the lease ends and nothing is sent: whoever can do something about
 /// it is told why (`docs/protocol.md` section 8).
 pub(super) fn writer(shared: &Shared, outcome: &WriteOutcome, why: impl FnOnce() -> String) {
@@ -207,6 +210,13 @@ pub(super) fn writer(shared: &Shared, outcome: &WriteOutcome, why: impl FnOnce()
         WriteOutcome::Written { .. } => shared.clear_alert("writer"),
         WriteOutcome::Refused => {
             let why = why();
+            if LOAD.iter().any(|kind| why.contains(kind)) {
+                tracing::warn!(
+                    why,
+                    "the lease's renewal was refused for load and is tried again"
+                );
+                return;
+            }
             let text = format!(
                 "the lease cannot be renewed, and without it nothing is sent or admitted: {why}; \
                  `inventory-sync check` says what is missing"

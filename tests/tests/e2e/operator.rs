@@ -7,6 +7,7 @@ use inventory_sync_core::wire::Status;
 use inventory_tests::World;
 use inventory_tests::agent::TestAgent;
 use inventory_tests::document::{PACKAGES, PORTS, packages, port};
+use inventory_tests::wait::{LONG, until};
 use serde_json::json;
 
 #[tokio::test]
@@ -186,6 +187,16 @@ async fn a_lease_that_is_refused_is_an_alert() {
         return;
     };
     let daemon = world.setup().start_ready().await;
+    // Load passes by itself, and is none.
+    world.indexer.faults(&json!({
+        "kind": "status", "status": 429, "type": "rejected_execution_exception",
+        "reason": "queue capacity = 1", "path": "/inventory-sync-writer", "count": 1,
+    }));
+    until("a renewal was refused for load", LONG, async || {
+        daemon.logged("the lease's renewal was refused for load and is tried again")
+    })
+    .await;
+    assert_eq!(daemon.status()["alerts"], json!([]));
     let reason = "no permissions for [indices:data/write/index] and User [name=inventory]";
     world.indexer.faults(&json!({
         "kind": "status", "status": 403, "type": "security_exception", "reason": reason,
