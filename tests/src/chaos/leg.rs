@@ -10,6 +10,7 @@
 use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use inventory_sync::config::StoreConfig;
@@ -97,7 +98,7 @@ pub async fn run(plan: &LegPlan, notice: Notice<'_>) -> Result<LegReport, Violat
     };
     let mut leg = Leg {
         folder: ground.world.folder().to_owned(),
-        ground,
+        ground: Arc::new(ground),
         report: LegReport {
             leg: plan.number,
             ..LegReport::default()
@@ -111,7 +112,7 @@ pub async fn run(plan: &LegPlan, notice: Notice<'_>) -> Result<LegReport, Violat
     match ending {
         Ok(()) => Ok(std::mem::take(&mut leg.report)),
         Err(violation) => {
-            leg.ground.world.keep();
+            leg.keep();
             Err(violation.at(plan, &leg.folder, &leg.history))
         }
     }
@@ -121,14 +122,14 @@ impl Drop for Leg {
     fn drop(&mut self) {
         if std::thread::panicking() {
             // What the tests' support cannot get over; the way there is of interest all the same.
-            self.ground.world.keep();
+            self.keep();
             eprintln!("logs and store: {}", self.folder.display());
         }
     }
 }
 
 struct Leg {
-    ground: Ground,
+    ground: Arc<Ground>,
     folder: PathBuf,
     report: LegReport,
     /// The kills so far, as sentences.
@@ -137,6 +138,13 @@ struct Leg {
 }
 
 impl Leg {
+    /// Keeps logs and store for people to look into.
+    fn keep(&mut self) {
+        if let Some(ground) = Arc::get_mut(&mut self.ground) {
+            ground.world.keep();
+        }
+    }
+
     /// With the server that the scenario needs, and afterwards the usual one again.
     async fn with_server(&mut self, plan: &LegPlan, notice: Notice<'_>) -> Result<(), Violation> {
         let Some(server) = plan.server.as_ref().filter(|_| plan.needs_small_queue()) else {
@@ -253,8 +261,32 @@ impl Leg {
         Ok(victim)
     }
 
-    /// Gives the order, waits for the kill, and starts again what was killed.
+    /// One kill, and the trouble beside it, in which the next daemon starts.
     async fn strike(
+        &mut self,
+        plan: &LegPlan,
+        setup: &Setup,
+        front: &Front,
+        victim: Victim,
+        clients: &mut [Client],
+        strike: Strike,
+    ) -> Result<Victim, Violation> {
+        let ground = Arc::clone(&self.ground);
+        let troubling = async {
+            match strike.trouble {
+                Some(trouble) => ground.trouble(trouble).await,
+                None => Ok(()),
+            }
+        };
+        let killing = self.kill(plan, setup, front, victim, clients, strike);
+        let (killed, troubled) = tokio::join!(killing, troubling);
+        troubled?;
+        self.report.troubles += u64::from(strike.trouble.is_some());
+        killed
+    }
+
+    /// Gives the order, waits for the kill, and starts again what was killed.
+    async fn kill(
         &mut self,
         plan: &LegPlan,
         setup: &Setup,
@@ -271,17 +303,7 @@ impl Leg {
             act: act(plan, &victim, clients, strike.target),
             done,
         });
-        let waiting = wait_for_strike(struck, &victim, clients, strike);
-        let troubling = async {
-            match strike.trouble {
-                Some(trouble) => self.ground.trouble(trouble).await,
-                None => Ok(()),
-            }
-        };
-        let (struck, troubled) = tokio::join!(waiting, troubling);
-        troubled?;
-        let struck = struck?;
-        self.report.troubles += u64::from(strike.trouble.is_some());
+        let struck = wait_for_strike(struck, &victim, clients, strike).await?;
         if strike.target == Target::Server
             && let Some(server) = plan.server.clone()
         {
