@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::Violation;
 use super::plan::{TROUBLE_TIME, Trouble};
-use super::stand_in::{StandIn, everyday, faults};
+use super::stand_in::{StandIn, faults, faults_with};
 use crate::World;
 use crate::indexer::{Access, Indexer};
 
@@ -79,7 +79,7 @@ pub struct Ground {
     /// Cluster, certificates, access.
     pub world: World,
     stand_in: Option<StandIn>,
-    /// Milliseconds that the stand-in takes for every bulk request.
+    /// Milliseconds that the stand-in takes for every bulk request and every page of a listing.
     slow_ms: u64,
 }
 
@@ -122,13 +122,14 @@ impl Ground {
     /// # Errors
     /// The stand-in does not answer.
     pub async fn heal(&self) -> Result<(), Violation> {
-        self.set_faults(json!([everyday(self.slow_ms)])).await
+        self.set_faults(None).await
     }
 
-    async fn set_faults(&self, faults: Value) -> Result<(), Violation> {
+    async fn set_faults(&self, trouble: Option<Value>) -> Result<(), Violation> {
         if self.stand_in.is_none() {
             return Ok(());
         }
+        let faults = faults_with(self.slow_ms, trouble);
         let (status, answer) = self
             .world
             .indexer
@@ -155,8 +156,7 @@ impl Ground {
             return Ok(());
         }
         if let Some(fault) = faults(trouble) {
-            self.set_faults(json!([everyday(self.slow_ms), fault]))
-                .await?;
+            self.set_faults(Some(fault)).await?;
             tokio::time::sleep(TROUBLE_TIME).await;
             self.heal().await?;
         }

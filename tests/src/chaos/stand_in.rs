@@ -77,10 +77,13 @@ impl Drop for StandIn {
     }
 }
 
-/// What is always so: an Indexer whose disk takes its time, so that requests are under way for a while.
+/// What is always so: an Indexer whose disk takes its time, so that requests are under way for a while; and this
+/// trouble.
 #[must_use]
-pub fn everyday(slow_ms: u64) -> Value {
-    json!({"kind": "slow_ms", "ms": slow_ms, "path": "/_bulk"})
+pub fn faults_with(slow_ms: u64, trouble: Option<Value>) -> Value {
+    let slow = |path: &str| json!({"kind": "slow_ms", "ms": slow_ms, "path": path});
+    let everyday = [slow("/_bulk"), slow("/_search/scroll")];
+    everyday.into_iter().chain(trouble).collect()
 }
 
 /// The faults of a trouble; `None`: it is none of faults.
