@@ -32,6 +32,12 @@ impl Pki {
         }
     }
 
+    /// Where its files are.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The authority's certificate.
     #[must_use]
     pub fn authority_file(&self) -> PathBuf {

@@ -53,6 +53,17 @@ impl Access {
             user: variable("USER").zip(variable("PASSWORD")),
         })
     }
+
+    /// The same Indexer as `INVENTORY_TEST_INDEXER_ADMIN_USER` and `…_PASSWORD`, who may do everything there.
+    #[must_use]
+    pub fn of_administrator() -> Option<Self> {
+        let variable =
+            |name: &str| std::env::var(format!("INVENTORY_TEST_INDEXER_ADMIN_{name}")).ok();
+        let mut access = Self::of_environment()?;
+        access.certificate = None;
+        access.user = Some(variable("USER").zip(variable("PASSWORD"))?);
+        Some(access)
+    }
 }
 
 /// One document as it is stored.

@@ -10,6 +10,7 @@
 //!                         └──────────────── world ────────────────────────┘
 //! ```
 //!
+//! [`chaos`] kills the daemon, again and again, in such a world.
 //! [`World`] is what a test starts with: a cluster name, certificates and an Indexer of its own.
 //!
 //! # Invariants
@@ -19,11 +20,12 @@
 //!   waited for when the time is over.
 //! * What a test needs of the outside is named by `INVENTORY_TEST_*`; without it the test says that it
 //!   was skipped.
-//! * Nothing here is linked into a program.
+//! * Nothing here is linked into a program but `inventory-chaos`, which is one of tests.
 
 pub mod agent;
 pub mod bench;
 pub mod certs;
+pub mod chaos;
 pub mod connection;
 pub mod counts;
 pub mod daemon;

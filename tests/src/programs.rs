@@ -30,11 +30,15 @@ pub fn program(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// The profile's folder: tests are run out of its `deps`.
+/// The profile's folder: programs lie in it, tests are run out of its `deps`.
 fn folder() -> PathBuf {
-    let own = std::env::current_exe().expect("a test knows where it is");
-    let folder = own.parent().and_then(Path::parent);
-    folder.expect("tests run out of target/PROFILE/deps").into()
+    let own = std::env::current_exe().expect("a program knows where it is");
+    let folder = own.parent().expect("a program lies in a folder");
+    let folder = match folder.file_name() {
+        Some(name) if name == "deps" => folder.parent().expect("target/PROFILE/deps has a parent"),
+        _ => folder,
+    };
+    folder.into()
 }
 
 /// Whether the program is newer than all that its dependency file names.

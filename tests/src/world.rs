@@ -1,6 +1,7 @@
 //! What a test starts with: a cluster of its own.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -108,7 +109,12 @@ impl World {
         Some(Self::around(name, Indexer::stopped_stand_in))
     }
 
-    fn around(name: &str, indexer: impl FnOnce(&Pki) -> Indexer) -> Self {
+    /// With that Indexer, and nothing done to it.
+    ///
+    /// # Panics
+    /// When there is no room for a folder.
+    #[must_use]
+    pub fn around(name: &str, indexer: impl FnOnce(&Pki) -> Indexer) -> Self {
         // For reqwest, which asks for "the" provider; the second of two tests finds it installed.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let folder = tempfile::Builder::new()
@@ -124,6 +130,17 @@ impl World {
             address: Address::default(),
             folder,
         }
+    }
+
+    /// Where everything of it lies; removed with it.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Keeps the folder for people to look into.
+    pub fn keep(&mut self) {
+        self.folder.disable_cleanup(true);
     }
 
     /// Lets other users of this machine reach the sockets.

@@ -5,6 +5,7 @@
 //!  cargo xtask demo ──▶ agent ─▶ simulator ─▶ system packages ─▶ daemon ─▶ `inventory-sync demo`
 //!  cargo xtask test ──▶ system packages ─▶ every test ─▶ equal hashes ─▶ bug bank
 //!  cargo xtask bench ─▶ release programs ─▶ `inventory-bench`
+//!  cargo xtask chaos ─▶ system packages ─▶ programs ─▶ `inventory-chaos`, the kill −9 campaign
 //!  cargo xtask ci   ──▶ lint (format, clippy, generated code) ─▶ the same test
 //! ```
 //!
@@ -12,6 +13,7 @@
 //! installs on the machine it names first; what it builds lies in the target directory.
 
 mod bench;
+mod chaos;
 mod demo;
 mod machine;
 mod progress;
@@ -27,6 +29,10 @@ Usage: cargo xtask COMMAND
                      Build everything step by step and show it on this machine's own inventory.
                      --yes asks nothing; --stop ends what a demonstration left running;
                      --clean also removes what it wrote
+  chaos [--kills N] [--seed S] [--state FILE] [--release] [--opensearch] …
+                     Kill the daemon −9 under load, again and again, in each phase of a
+                     session, and compare every document; goes on where it ended.
+                     `chaos --help` shows the rest, after a build
   test               Run every test, as root or as a user: installs what the build needs,
                      then `cargo test`, `hashes` and `bug-bank`
   bench [--quick] [--row NAME] [--save-baseline] [--opensearch]
@@ -84,6 +90,7 @@ fn dispatch(args: &[String]) -> Result<(), Failure> {
     };
     match command.as_str() {
         "bench" => bench::bench(options),
+        "chaos" => chaos::chaos(options),
         "demo" => demo::demo(&demo::Options::read(options)?),
         "codegen" => verify::codegen(options.iter().any(|option| option == "--check"), options),
         plain => {

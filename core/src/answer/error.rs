@@ -75,7 +75,8 @@ impl ErrorBody {
 }
 
 /// A sentence about a refused request: the Indexer's own words where it has some.
-pub(super) fn sentence(status: u16, body: &[u8]) -> String {
+#[must_use]
+pub fn sentence(status: u16, body: &[u8]) -> String {
     let text = match ErrorBody::of_request(body) {
         Some(error) => format!(
             "the Indexer answers {status} {}: {}",

@@ -18,6 +18,7 @@ pub mod request;
 mod writer;
 
 pub use bulk::{Sent, bulk};
+pub use error::sentence;
 pub use health::{covers_primaries, health};
 pub use index::{counted, index_created, refreshed, refreshed_copies};
 pub use listing::{Collector, Page, page};

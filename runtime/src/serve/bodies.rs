@@ -86,7 +86,8 @@ mod tests {
         let sent = bodies.share(buffer);
         let again = sent.slice(10..20);
         drop(sent);
-        assert_ne!(bodies.take().as_ptr(), place, "it is still being sent");
+        let other = bodies.take();
+        assert_ne!(other.as_ptr(), place, "it is still being sent");
         drop(again);
         let buffer = bodies.take();
         assert!(buffer.is_empty() && buffer.as_ptr() == place);

@@ -192,6 +192,7 @@ async fn serve(config: Arc<Config>) -> Result<Ended, ServeError> {
             connector: Arc::clone(&connector),
             scheme: Arc::clone(&scheme),
             store: Arc::clone(&store),
+            shared: Arc::clone(&shared),
             clock,
         },
         shared: Arc::clone(&shared),

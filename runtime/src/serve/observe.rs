@@ -1,12 +1,15 @@
 //! What operators count and read: the machines' observations as metrics and logs. No label names an
 //! agent.
 
+use std::fmt;
 use std::time::Duration;
 
 use inventory_sync_core::config::Catalogue;
-use inventory_sync_core::coordinator;
+use inventory_sync_core::coordinator::{self, ListingReport, WriteOutcome};
+use inventory_sync_core::document::Listing;
+use inventory_sync_core::id::{AgentId, BulkId, RequestId, SessionId};
 use inventory_sync_core::manager::{Health, IndexState, Observation, Tally};
-use inventory_sync_core::wire::Status;
+use inventory_sync_core::wire::{ReqRet, Status};
 use metrics::{counter, histogram};
 
 use super::meters::Meters;
@@ -21,23 +24,81 @@ pub(super) fn refused_connection(why: &'static str) {
     counter!("inventory_sync_connections_refused_total", "why" => why).increment(1);
 }
 
-pub(super) fn bulk(meters: &Meters, operations: u64, bytes: u64) {
+pub(super) fn bulk(meters: &Meters, bulk: BulkId, operations: u64, bytes: u64) {
     meters.bulk_requests.increment(1);
     meters.bulk_operations.increment(operations);
     meters.bulk_bytes.increment(bytes);
+    tracing::debug!(%bulk, operations, bytes, "bulk");
 }
 
-pub(super) fn bulk_answered(meters: &Meters, duration: Duration, outcome: &HttpOutcome) {
-    let outcome = match outcome {
+pub(super) fn bulk_answered(
+    meters: &Meters,
+    bulk: BulkId,
+    duration: Duration,
+    outcome: &HttpOutcome,
+) {
+    let name = match outcome {
         HttpOutcome::Answer {
             status: 200..=299, ..
-        } => return meters.bulk_answered.record(duration.as_secs_f64()),
+        } => "answered",
         HttpOutcome::Answer { .. } => "refused",
         HttpOutcome::NotSent { .. } => "not_sent",
         HttpOutcome::Unknown { .. } => "unknown",
     };
-    histogram!("inventory_sync_bulk_duration_seconds", "outcome" => outcome)
-        .record(duration.as_secs_f64());
+    if name == "answered" {
+        meters.bulk_answered.record(duration.as_secs_f64());
+    } else {
+        histogram!("inventory_sync_bulk_duration_seconds", "outcome" => name)
+            .record(duration.as_secs_f64());
+    }
+    tracing::debug!(%bulk, outcome = name, ms = duration.as_millis(), "bulk answered");
+}
+
+// The way of a session, at debug: each step one line, written when it is taken. With the lines of bulk
+// requests and verdicts they tell of every moment what was under way.
+
+pub(super) fn opened(session: SessionId, agent: AgentId) {
+    tracing::debug!(session = %Hex(session), %agent, "session opened");
+}
+
+pub(super) fn frame_staged(session: SessionId, key: u32, bytes: usize) {
+    tracing::debug!(session = %Hex(session), key, bytes, "frame staged");
+}
+
+pub(super) fn gaps_asked_for(request: &ReqRet) {
+    let session = Hex(SessionId(request.session));
+    tracing::debug!(%session, ranges = request.seq.len(), "gaps are asked for");
+}
+
+pub(super) fn complete(session: SessionId, full: bool) {
+    tracing::debug!(session = %Hex(session), full, "session complete");
+}
+
+pub(super) fn listing(request: RequestId, agents: usize) {
+    tracing::debug!(%request, agents, "listing");
+}
+
+pub(super) fn listing_answered(
+    request: RequestId,
+    duration_ms: u64,
+    outcome: &Result<Vec<Listing>, ListingReport>,
+) {
+    match outcome {
+        Ok(listings) => {
+            let documents: usize = listings.iter().map(Listing::len).sum();
+            tracing::debug!(%request, agents = listings.len(), documents, ms = duration_ms, "listed");
+        }
+        Err(why) => tracing::debug!(%request, ?why, ms = duration_ms, "not listed"),
+    }
+}
+
+/// A session's id as the store and operators write it.
+struct Hex(SessionId);
+
+impl fmt::Display for Hex {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{:016x}", self.0.0)
+    }
 }
 
 pub(super) fn stored(meters: &Meters, tallies: &[Tally]) {
@@ -49,10 +110,7 @@ pub(super) fn stored(meters: &Meters, tallies: &[Tally]) {
 pub(super) fn shard(shared: &Shared, observation: &Observation) {
     let meters = &shared.meters;
     match observation {
-        Observation::SessionOpened { agent, module } => {
-            meters.sessions_opened.add(1);
-            tracing::debug!(%agent, module = module.0, "session opened");
-        }
+        Observation::SessionOpened { .. } => meters.sessions_opened.add(1),
         Observation::StartRefused { agent, reason } => {
             counter!("inventory_sync_starts_refused_total", "reason" => reason.name()).increment(1);
             shared.count("starts_refused", 1);
@@ -74,7 +132,7 @@ pub(super) fn shard(shared: &Shared, observation: &Observation) {
             meters.items_failed.increment(*failed);
             meters.session_duration.record(seconds(*duration_ms));
             meters.delivery_duration.record(seconds(*delivery_ms));
-            let session = format_args!("{:016x}", session.0);
+            let session = Hex(*session);
             if *status == Status::Ok {
                 meters.sessions_ok.add(1);
                 // One line for each of many thousands that went as they should: only for who asks for it.
@@ -136,11 +194,41 @@ pub(super) fn shard(shared: &Shared, observation: &Observation) {
         }
         Observation::Retried { operations } => {
             counter!("inventory_sync_operations_retried_total").increment(*operations);
+            shared.count("operations_retried", *operations);
         }
         Observation::Split { operations } => {
             counter!("inventory_sync_bulk_splits_total").increment(1);
             tracing::info!(operations, "a bulk request is split");
         }
+    }
+}
+
+/// Refusals that pass by themselves.
+const LOAD: [&str; 2] = ["rejected_execution_exception", "circuit_breaking_exception"];
+
+/// Without the writer document's renewal the lease ends and nothing is sent: whoever can do something about
+/// it is told why (`docs/protocol.md` section 8).
+pub(super) fn writer(shared: &Shared, outcome: &WriteOutcome, why: impl FnOnce() -> String) {
+    match outcome {
+        WriteOutcome::Written { .. } => shared.clear_alert("writer"),
+        WriteOutcome::Refused => {
+            let why = why();
+            if LOAD.iter().any(|kind| why.contains(kind)) {
+                tracing::warn!(
+                    why,
+                    "the lease's renewal was refused for load and is tried again"
+                );
+                return;
+            }
+            let text = format!(
+                "the lease cannot be renewed, and without it nothing is sent or admitted: {why}; \
+                 `inventory-sync check` says what is missing"
+            );
+            if shared.alert("writer", text) {
+                tracing::error!(why, "the lease cannot be renewed");
+            }
+        }
+        WriteOutcome::Conflict | WriteOutcome::Unknown => {}
     }
 }
 

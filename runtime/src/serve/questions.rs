@@ -16,7 +16,8 @@ use tokio::time::Instant;
 
 use super::clock::MonotonicClock;
 use super::coordinator::Message;
-use super::facts;
+use super::status::Shared;
+use super::{facts, observe};
 use crate::config::Config;
 use crate::indexer::{Connector, HttpOutcome, HttpRequest, Method};
 use crate::store::Store;
@@ -36,6 +37,7 @@ pub(super) struct Asker {
     pub(super) connector: Arc<Connector>,
     pub(super) scheme: Arc<Scheme>,
     pub(super) store: Arc<Store>,
+    pub(super) shared: Arc<Shared>,
     pub(super) clock: MonotonicClock,
 }
 
@@ -62,7 +64,10 @@ impl Asker {
     ) {
         let asker = self.clone();
         tokio::spawn(async move {
+            let started = asker.clock.now();
+            observe::listing(request, targets.len());
             let outcome = asker.scroll(&indices, &targets, collectors).await;
+            observe::listing_answered(request, asker.clock.now().since(started), &outcome);
             // Nobody waits for it any more when the process ends.
             let _ = answers.send(Message::Listed {
                 request,
@@ -144,7 +149,11 @@ impl Asker {
                 let timeout_ms = u64::try_from(timeout).unwrap_or(u64::MAX);
                 let asked = request::write_writer(cluster, condition, &document, timeout_ms);
                 let outcome = match self.read(asked).await {
-                    Some((status, body)) => answer::writer_written(status, &body),
+                    Some((status, body)) => {
+                        let outcome = answer::writer_written(status, &body);
+                        observe::writer(&self.shared, &outcome, || answer::sentence(status, &body));
+                        outcome
+                    }
                     None => WriteOutcome::Unknown,
                 };
                 Event::WriterWritten { request, outcome }
@@ -277,7 +286,6 @@ impl Asker {
         targets: &[ListingTarget],
         mut collectors: Vec<Collector>,
     ) -> Result<Vec<Listing>, ListingReport> {
-        let started = self.clock.now();
         let catalogue = self.scheme.catalogue();
         let agents: Vec<_> = targets.iter().map(|target| target.agent).collect();
         let mut asked = request::list(
@@ -299,12 +307,6 @@ impl Asker {
                     let _ = self.read(request::list_close(&scroll_id)).await;
                     let listings: Vec<Listing> =
                         collectors.into_iter().map(Collector::finish).collect();
-                    tracing::debug!(
-                        agents = agents.len(),
-                        documents = listings.iter().map(Listing::len).sum::<usize>(),
-                        ms = self.clock.now().since(started),
-                        "listed",
-                    );
                     return Ok(listings);
                 }
                 Page::Hits {

@@ -277,6 +277,7 @@ impl Shard {
                 agent,
                 info,
             } => {
+                observe::opened(session, agent);
                 let scheme = Arc::clone(&self.parts.scheme);
                 let table = SessionTable::new(scheme, session, agent, &info);
                 self.tables.insert(session, Box::new(table));
@@ -420,7 +421,10 @@ impl Shard {
         let message = match reply {
             Reply::StartAck(ack) => wire::encode_start_ack(ack),
             Reply::EndAck(ack) => wire::encode_end_ack(ack),
-            Reply::ReqRet(request) => wire::encode_req_ret(request),
+            Reply::ReqRet(request) => {
+                observe::gaps_asked_for(request);
+                wire::encode_req_ret(request)
+            }
             Reply::Hello(hello) => wire::encode_hello(hello),
         };
         handle.send(peer.agent, &message);
@@ -476,6 +480,7 @@ impl Shard {
                         if let Some(table) = self.tables.get_mut(&each.session) {
                             table.stage(each.key, &each.fresh, &each.frame.table);
                         }
+                        observe::frame_staged(each.session, each.key, each.frame.bytes.len());
                     }
                     if let Some(last) = staging.last() {
                         self.feed(Event::Staged { upto: last.stage });
@@ -492,6 +497,7 @@ impl Shard {
     }
 
     fn plan(&mut self, session: SessionId, allowed: &[IndexId], full: bool) {
+        observe::complete(session, full);
         let chunks = StoredChunks(&self.parts.store);
         let most = self.parts.failed_items_max;
         let planned = self
@@ -549,8 +555,8 @@ impl Shard {
             return;
         }
         self.bulks.insert(bulk, parts);
-        observe::bulk(&self.parts.shared.meters, operations, body.len() as u64);
-        tracing::debug!(%bulk, operations, bytes = body.len(), "bulk sent");
+        let meters = &self.parts.shared.meters;
+        observe::bulk(meters, bulk, operations, body.len() as u64);
         let asked = request::bulk(timeout_ms);
         let request = HttpRequest {
             host_index: 0,
@@ -567,7 +573,7 @@ impl Shard {
         self.parts.io.spawn(async move {
             let started = Instant::now();
             let outcome = connector.execute(request).await;
-            observe::bulk_answered(&shared.meters, started.elapsed(), &outcome);
+            observe::bulk_answered(&shared.meters, bulk, started.elapsed(), &outcome);
             // A shard that is gone needs no answer.
             let _ = queue.send(Message::Answered { bulk, outcome }).await;
         });

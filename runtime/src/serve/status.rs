@@ -137,8 +137,9 @@ impl Shared {
         *lock(&self.counters).entry(name).or_default() += by;
     }
 
-    pub(super) fn alert(&self, key: &str, text: String) {
-        lock(&self.alerts).insert(key.to_owned(), text);
+    /// Answers whether it is news.
+    pub(super) fn alert(&self, key: &str, text: String) -> bool {
+        lock(&self.alerts).insert(key.to_owned(), text.clone()) != Some(text)
     }
 
     pub(super) fn clear_alert(&self, key: &str) {

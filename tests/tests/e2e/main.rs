@@ -11,6 +11,7 @@
 //!  operator     status, index resume, metrics, templates            captured   sessions of real endpoints
 //!  programs     the agent's and the stand-in's programs              wire       the way to any Indexer is cut
 //!  replay       the load client: harm, relays, kill -9, what it verifies
+//!  chaos        twenty kills −9 under load
 //! ```
 //!
 //! With `INVENTORY_TEST_INDEXER_*` all but those that inject faults run against that OpenSearch.
@@ -19,15 +20,16 @@ mod bad_input;
 mod bad_items;
 mod bad_start;
 mod captured;
+mod chaos;
 mod delivery;
 mod hostile;
 mod identity;
 mod isolation;
 mod local;
+mod old_frames;
 mod operator;
 mod outage;
 mod programs;
-mod old_frames;
 mod replay;
 mod restart;
 mod session;

@@ -7,6 +7,7 @@ use inventory_sync_core::wire::Status;
 use inventory_tests::World;
 use inventory_tests::agent::TestAgent;
 use inventory_tests::document::{PACKAGES, PORTS, packages, port};
+use inventory_tests::wait::{LONG, until};
 use serde_json::json;
 
 #[tokio::test]
@@ -177,4 +178,50 @@ async fn check_finds_nothing_wrong_where_everything_is_right() {
     let output = world.commands().run(&["check"]);
     let printed = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{printed}");
+}
+
+/// A right that is gone stops everything when it is the one to renew the lease: the operator is told so.
+#[tokio::test]
+async fn a_lease_that_is_refused_is_an_alert() {
+    let Some(world) = World::with_faults("lease-refused") else {
+        return;
+    };
+    let daemon = world.setup().start_ready().await;
+    // Load passes by itself, and is none.
+    world.indexer.faults(&json!({
+        "kind": "status", "status": 429, "type": "rejected_execution_exception",
+        "reason": "queue capacity = 1", "path": "/inventory-sync-writer", "count": 1,
+    }));
+    until("a renewal was refused for load", LONG, async || {
+        daemon.logged("the lease's renewal was refused for load and is tried again")
+    })
+    .await;
+    assert_eq!(daemon.status()["alerts"], json!([]));
+    let reason = "no permissions for [indices:data/write/index] and User [name=inventory]";
+    world.indexer.faults(&json!({
+        "kind": "status", "status": 403, "type": "security_exception", "reason": reason,
+        "path": "/inventory-sync-writer",
+    }));
+    let alert = daemon
+        .until_status("an alert", |status| {
+            status["alerts"][0].as_str().map(str::to_owned)
+        })
+        .await;
+    assert!(
+        alert.contains("the lease cannot be renewed") && alert.contains(reason),
+        "{alert}"
+    );
+    let told = daemon
+        .log()
+        .matches("\"the lease cannot be renewed\"")
+        .count();
+    assert_eq!(told, 1, "once, not at each attempt");
+    world.indexer.heal();
+    daemon
+        .until_status("no alert", |status| {
+            status["alerts"].as_array()?.is_empty().then_some(())
+        })
+        .await;
+    let mut agent = world.agent(1);
+    agent.delta(&packages(0..3, "1")).await.all();
 }
