@@ -90,6 +90,10 @@ impl<P> Manager<P> {
                 entry.sessions.len() <= 2,
                 "a lane holds at most two sessions"
             );
+            assert!(
+                self.now >= entry.tainted_until || self.tainted.contains(lane),
+                "a tainted lane is known as one"
+            );
             in_lanes += entry.sessions.len();
             let mut deciding = 0;
             for (place, id) in entry.sessions.iter().enumerate() {

@@ -78,6 +78,8 @@ pub struct Manager<P> {
     /// Boxed: they come and go in random order, and the map moves its neighbours each time.
     sessions: BTreeMap<SessionId, Box<Session>>,
     lanes: BTreeMap<(AgentId, ModuleId), Lane>,
+    /// The lanes that were tainted by themselves and may still be; looked through at each sweep.
+    tainted: BTreeSet<(AgentId, ModuleId)>,
     agents: BTreeMap<AgentId, Agent>,
     finished: BTreeMap<SessionId, Finished>,
     /// The same, oldest first.
@@ -158,6 +160,7 @@ impl<P> Manager<P> {
             connections: BTreeMap::new(),
             sessions: BTreeMap::new(),
             lanes: BTreeMap::new(),
+            tainted: BTreeSet::new(),
             agents: BTreeMap::new(),
             finished: BTreeMap::new(),
             finished_order: BTreeMap::new(),
@@ -286,17 +289,21 @@ impl<P> Manager<P> {
             delivering: self.delivering.len(),
             connections: self.connections.len(),
             lanes: self.lanes.len(),
-            tainted_lanes: self
-                .lanes
-                .values()
-                .filter(|lane| self.now < lane.tainted_until)
-                .count(),
+            tainted_lanes: self.tainted_lanes().count(),
             items: self.items,
             bytes: self.bytes,
             bulks_in_flight: self.dispatch.in_flight.len(),
             bulk_bytes_limit: self.dispatch.limit_bytes,
             verdicts_kept: self.finished.len(),
         }
+    }
+
+    /// The lanes in which something may still be applied late, for their own requests' sake.
+    fn tainted_lanes(&self) -> impl Iterator<Item = &(AgentId, ModuleId)> {
+        let is_tainted = |lane: &Lane| self.now < lane.tainted_until;
+        self.tainted
+            .iter()
+            .filter(move |lane| self.lanes.get(lane).is_some_and(is_tainted))
     }
 
     /// Whether requests may be sent at all at this moment.
@@ -343,11 +350,7 @@ impl<P> Manager<P> {
             && self.stages.is_empty()
         {
             self.stopping = Stopping::Said;
-            let clean = self.now >= self.tainted_until
-                && self
-                    .lanes
-                    .values()
-                    .all(|lane| self.now >= lane.tainted_until);
+            let clean = self.now >= self.tainted_until && self.tainted_lanes().next().is_none();
             out.push(Command::Stopped { clean });
         }
     }

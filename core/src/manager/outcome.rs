@@ -101,6 +101,7 @@ impl<P> Manager<P> {
         let entry = self.lanes.entry(lane).or_default();
         if entry.tainted_until < until {
             entry.tainted_until = until;
+            self.tainted.insert(lane);
             let (agent, module): (AgentId, ModuleId) = lane;
             out.push(Command::Observe(Observation::Tainted {
                 agent,

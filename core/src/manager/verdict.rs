@@ -317,6 +317,7 @@ impl<P> Manager<P> {
             }
             self.forget(oldest);
         }
+        self.tainted = self.tainted_lanes().copied().collect();
         let now = self.now;
         self.lanes.retain(|_, lane| {
             !lane.sessions.is_empty() || !lane.finished.is_empty() || now < lane.tainted_until

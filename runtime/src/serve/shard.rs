@@ -42,7 +42,7 @@ const MODERATION: Duration = Duration::from_micros(200);
 /// answered by then, and a write of its own costs more than everything else that the session takes.
 const CORK: Duration = Duration::from_millis(50);
 
-/// Figures are published at most so often: they are for looking at, and cost a look at every lane.
+/// Under load figures are published at most so often: they are for looking at.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How often the wall clock is told.
@@ -207,18 +207,19 @@ impl Shard {
                 self.take(message);
             }
             self.commit();
-            self.flush(Instant::now());
-            if handled >= MODERATED_EVENTS {
+            let is_busy = handled >= MODERATED_EVENTS;
+            let now = Instant::now();
+            is_published = !is_busy || now >= publish_at;
+            if is_published {
+                // Before the replies: who asks after an answer sees what led to it.
+                publish_at = now + PUBLISH_INTERVAL;
+                let figures = self.parts.manager.figures();
+                self.parts.shared.publish(self.parts.id, figures);
+            }
+            self.flush(now);
+            if is_busy {
                 // This thread has no other task. What comes meanwhile is one batch, one write, one wake-up.
                 std::thread::sleep(MODERATION);
-            }
-            let now = Instant::now();
-            is_published = now >= publish_at;
-            if is_published {
-                publish_at = now + PUBLISH_INTERVAL;
-                self.parts
-                    .shared
-                    .publish(self.parts.id, self.parts.manager.figures());
             }
         }
         // What is still queued finds no one; its connections end.

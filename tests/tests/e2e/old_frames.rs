@@ -210,6 +210,11 @@ async fn an_older_connection_has_no_say_any_more() {
         forged::data(session, RawItem::of(seq, row))
     };
     old.send(&frame(0)).await;
+    daemon
+        .until_status("the first frame is staged", |status| {
+            (status["sessions"]["bytes"].as_u64() > Some(0)).then_some(())
+        })
+        .await;
     let mut new = Connection::open(&world.endpoint(1)).await.unwrap();
     assert_eq!(new.open_session(&begin).await, session);
     let refusal = EndAck {
