@@ -372,3 +372,21 @@ fn index(place: usize) -> u32 {
 fn at(place: u32) -> usize {
     usize::try_from(place).unwrap_or(usize::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_has_its_place_in_one_crew() {
+        let crew = Crew {
+            first: 11,
+            step: 3,
+            count: 2,
+        };
+        let places: Vec<_> = (9..21).map(|agent| crew.place(agent)).collect();
+        let mut wanted = vec![None; 12];
+        (wanted[2], wanted[5]) = (Some(0), Some(1));
+        assert_eq!(places, wanted);
+    }
+}

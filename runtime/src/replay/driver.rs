@@ -214,7 +214,7 @@ impl Driver {
     /// The link is gone.
     pub(super) fn unbind(&mut self) -> Event<Payload> {
         self.bound = 0;
-        self.wanted = None;
+        self.forget_frames();
         Event::Disconnected {
             connection: self.connection(),
         }
@@ -262,10 +262,17 @@ impl Driver {
         self.incarnation += 1;
         self.machine = machine(shared, &self.lane, self.floor, self.incarnation);
         self.course = Course::default();
-        self.wanted = None;
+        self.forget_frames();
         self.bound = 0;
         self.armed = None;
         matches!(self.stage, Stage::Running).then(|| self.offer(shared))
+    }
+
+    fn forget_frames(&mut self) {
+        self.wanted = None;
+        if let Some(harm) = &mut self.harm {
+            harm.lost();
+        }
     }
 
     /// Its End has left.
