@@ -15,6 +15,9 @@ use super::{BenchError, Options, Ran, say};
 /// The row's name.
 pub const NAME: &str = "idle";
 
+/// Sessions that are opened in a second: how fast is another row's business.
+const RATE: &str = "8000";
+
 /// What was measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Idle {
@@ -77,7 +80,16 @@ async fn held(options: &Options, over: Over, agents: u32) -> Ran<f64> {
     let process = Process::of(daemon.pid())?;
     let before = process.memory()?.0;
     // Of one document all but one is none.
-    let content = ["--idle", "--documents", "1", "--mode", "delta"].map(str::to_owned);
+    let content = [
+        "--idle",
+        "--documents",
+        "1",
+        "--mode",
+        "delta",
+        "--rate",
+        RATE,
+    ];
+    let content = content.map(str::to_owned);
     let mut client = Running::start(&mut stand.replay(&daemon, over, agents, &content))?;
     let line = client.0.stdout.take().and_then(|stdout| {
         let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);

@@ -126,11 +126,15 @@ pub async fn run(options: &Options) -> Ran<()> {
     } else {
         None
     };
-    println!("{}", report.rows());
+    if !report.is_empty() {
+        println!("{}", report.rows());
+    }
     if let Some(idle) = &idle {
         println!("{}", report.idle(idle));
     }
-    println!("{}", report.stages());
+    if !report.is_empty() {
+        println!("{}", report.stages());
+    }
     if options.opensearch {
         println!("{}", opensearch::measure(options).await?);
     }

@@ -21,6 +21,10 @@ use crate::world;
 /// The cluster of every row.
 pub const CLUSTER: &str = "bench";
 
+/// A relay speaks for about so many agents: the daemon keeps a bounded number of answers for a connection, and cuts one
+/// whose agents all begin in the same moment.
+const AGENTS_OF_RELAY: u32 = 500;
+
 /// Between two looks whether the load client has ended; its own clock measures the load.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -143,7 +147,7 @@ impl Stand {
             Over::Unix => {
                 line.push(format!("unix:{}", daemon.setup.socket().display()));
                 line.push("--connections".to_owned());
-                line.push(agents.min(4).to_string());
+                line.push(agents.min((agents / AGENTS_OF_RELAY).max(4)).to_string());
             }
         }
         line.push("--agents".to_owned());

@@ -61,6 +61,11 @@ impl<'a> Report<'a> {
         }
     }
 
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     /// One more row.
     pub fn add(&mut self, row: &Row, over: Over, measured: Measured) {
         self.rows
@@ -161,7 +166,7 @@ impl<'a> Report<'a> {
             format!("{:.1}", idle.connections_mib),
             bytes(idle.connection_bytes(), then.map(|then| then.1)),
         ]);
-        shown.to_string()
+        format!("{shown}\n")
     }
 
     /// The second table.
