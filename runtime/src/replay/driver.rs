@@ -7,18 +7,19 @@
 //!
 //! Decides nothing of the protocol: the machine does. What it keeps of a session is what is measured.
 
+mod ending;
+
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use inventory_sync_core::agent::{
-    Acknowledgement, Agent, Cause, Command, Config, Event, Job, JobId, LoadId, Message,
-    Observation, Outcome,
+    Agent, Command, Config, Event, Job, JobId, LoadId, Message, Observation,
 };
 use inventory_sync_core::document::Run;
 use inventory_sync_core::id::{AgentId, ConnectionId, SessionId, Version};
 use inventory_sync_core::time::Tick;
-use inventory_sync_core::wire::{Reason, encode_end, encode_hello, encode_start};
+use inventory_sync_core::wire::{encode_end, encode_hello, encode_start};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Shared;
@@ -27,7 +28,6 @@ use super::link::Link;
 use super::packing::Payload;
 use super::plan::Lane;
 use super::state::Kept;
-use super::statistics::Verdict;
 
 /// Bytes of frames that one question for rows brings.
 const LOAD_BYTES: u64 = 64 << 10;
@@ -214,7 +214,7 @@ impl Driver {
     /// The link is gone.
     pub(super) fn unbind(&mut self) -> Event<Payload> {
         self.bound = 0;
-        self.wanted = None;
+        self.forget_frames();
         Event::Disconnected {
             connection: self.connection(),
         }
@@ -262,10 +262,17 @@ impl Driver {
         self.incarnation += 1;
         self.machine = machine(shared, &self.lane, self.floor, self.incarnation);
         self.course = Course::default();
-        self.wanted = None;
+        self.forget_frames();
         self.bound = 0;
         self.armed = None;
         matches!(self.stage, Stage::Running).then(|| self.offer(shared))
+    }
+
+    fn forget_frames(&mut self) {
+        self.wanted = None;
+        if let Some(harm) = &mut self.harm {
+            harm.lost();
+        }
     }
 
     /// Its End has left.
@@ -486,103 +493,6 @@ impl Driver {
             | Observation::Stale(_) => {}
         }
     }
-
-    fn commit(&mut self, job: JobId, said: &Acknowledgement, reach: &mut Reach<'_>) {
-        let now = Instant::now();
-        let since = |at: Option<Instant>| at.map(|at| now.duration_since(at));
-        let mut event = Event::Committed { job };
-        if said.failed.is_empty() && said.upto == self.size {
-            let shared = reach.shared;
-            let module = shared.plan.module(self.lane.number);
-            let kept = shared
-                .journal
-                .acknowledged(self.lane.agent, module, self.acknowledged);
-            let mut counted = shared.statistics.counted();
-            match kept {
-                Ok(()) => counted.acknowledged(Verdict {
-                    documents: u64::from(self.size),
-                    bytes: self.course.bytes,
-                    latency: since(self.course.ended),
-                    session: since(self.course.started),
-                }),
-                Err(error) => {
-                    counted.complain(|| format!("the state cannot be written: {error}"));
-                    event = Event::CommitFailed { job };
-                }
-            }
-        } else {
-            let mut counted = reach.shared.statistics.counted();
-            counted.sessions.partially_rejected += 1;
-            counted.wrong += 1;
-            counted.complain(|| {
-                let failed = said.failed.len();
-                let first = said.failed.first().map_or_else(String::new, |row| {
-                    format!(
-                        "; row {}: {} {} {}",
-                        row.seq, row.reason, row.kind, row.detail
-                    )
-                });
-                format!(
-                    "agent {}, round {}: {failed} rows of {} were refused{first}",
-                    self.lane.agent, self.lane.round, self.size
-                )
-            });
-        }
-        reach.events.push_back((reach.place, event));
-    }
-
-    fn roll_back(&mut self, cause: &Cause, shared: &Shared) {
-        self.wanted = None;
-        self.release_hold(shared);
-        let course = std::mem::take(&mut self.course);
-        let mut counted = shared.statistics.counted();
-        let sessions = &mut counted.sessions;
-        let is_refused_start = !course.is_open && matches!(cause, Cause::Refused { .. });
-        let counts = if is_refused_start {
-            &mut sessions.refused_starts
-        } else {
-            &mut sessions.rolled_back
-        };
-        *counts.entry(reason_of(cause)).or_default() += 1;
-    }
-
-    fn release_hold(&mut self, shared: &Shared) {
-        if std::mem::take(&mut self.course.is_holding) {
-            shared.statistics.holding.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-
-    fn finish(&mut self, outcome: &Outcome, shared: &Shared) {
-        self.permit = None;
-        self.course = Course::default();
-        match outcome {
-            Outcome::Acknowledged => {
-                self.acknowledged += 1;
-                self.is_between = false;
-                if self.acknowledged < self.rounds {
-                    let now_us = shared.now_us().saturating_add(shared.pause_us);
-                    self.stage = Stage::Resting(shared.reserve(now_us));
-                } else {
-                    self.stage = Stage::Done;
-                }
-            }
-            // Counted with its verdict.
-            Outcome::PartiallyAcknowledged { .. } => self.stage = Stage::Failed,
-            other => {
-                let what = format!("round {}: {}", self.lane.round, sentence(other));
-                self.fail(shared, &what);
-            }
-        }
-    }
-
-    /// The lane ends here.
-    pub(super) fn fail(&mut self, shared: &Shared, what: &str) {
-        self.stage = Stage::Failed;
-        self.permit = None;
-        let mut counted = shared.statistics.counted();
-        counted.given_up += 1;
-        counted.complain(|| format!("agent {}: {what}", self.lane.agent));
-    }
 }
 
 fn machine(shared: &Shared, lane: &Lane, floor: Version, incarnation: u32) -> Agent {
@@ -608,32 +518,4 @@ fn machine(shared: &Shared, lane: &Lane, floor: Version, incarnation: u32) -> Ag
         *byte ^= own;
     }
     Agent::new(config, seed)
-}
-
-/// The name under which a session's end is counted.
-fn reason_of(cause: &Cause) -> String {
-    match cause {
-        Cause::Refused { status, reason, .. } if *reason == Reason::None => status.to_string(),
-        Cause::Refused { reason, .. } => reason.to_string(),
-        Cause::NoAnswer => "NoAnswer".to_owned(),
-        Cause::SessionMax => "SessionMax".to_owned(),
-        Cause::Contradiction(_) => "Contradiction".to_owned(),
-        Cause::LoadFailed => "LoadFailed".to_owned(),
-        Cause::Abandoned => "GivenUp".to_owned(),
-    }
-}
-
-fn sentence(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Refused { cause } => cause.to_string(),
-        Outcome::TooLarge { max_items } => {
-            format!("the manager takes {max_items} items in a session at most")
-        }
-        Outcome::GaveUp { last: Some(cause) } => format!("no verdict in time; at last: {cause}"),
-        Outcome::GaveUp { last: None } => "no verdict in time".to_owned(),
-        Outcome::LoadFailed => "a document is too large for a frame".to_owned(),
-        Outcome::CommitFailed => "the verdict could not be remembered".to_owned(),
-        Outcome::Stopped | Outcome::Reset | Outcome::Busy => "it was stopped".to_owned(),
-        Outcome::Acknowledged | Outcome::PartiallyAcknowledged { .. } => String::new(),
-    }
 }

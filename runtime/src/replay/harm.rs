@@ -113,6 +113,11 @@ impl Harm {
         Some(blow)
     }
 
+    /// The connection is gone, and what was held back for it.
+    pub(super) fn lost(&mut self) {
+        self.held.clear();
+    }
+
     /// How far into the last so many bytes a connection is cut; at least one byte is lost.
     pub(super) fn within(&mut self, bytes: usize) -> usize {
         self.below(bytes)
@@ -215,6 +220,18 @@ mod tests {
         assert!(!out.is_sorted());
         out.sort_unstable();
         assert_eq!(out, (0..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_was_held_back_is_lost_with_its_connection() {
+        let some = Measure {
+            shuffle: true,
+            ..measure()
+        };
+        let mut harm = Harm::new(&some, 1, 0);
+        harm.rows(vec![1, 0, 0, 0], &mut |_| panic!("the window is not full"));
+        harm.lost();
+        assert_eq!(sent(&mut harm, 0), [u32::MAX]);
     }
 
     #[test]

@@ -155,10 +155,12 @@ impl Lister<'_> {
         }
     }
 
-    /// Status and body. What was not sent is tried again.
+    /// Status and body. What may be asked again is tried again: all but the next page of a listing, which
+    /// may have been turned.
     async fn ask(&self, asked: request::Request) -> Result<(u16, bytes::Bytes), ListingError> {
         let request = asked.target.clone();
         let body = bytes::Bytes::from(asked.body);
+        let is_next_page = request == request::list_on("").target;
         let mut why = String::new();
         for _ in 0..ATTEMPTS {
             let outcome = self
@@ -190,8 +192,10 @@ impl Lister<'_> {
                 HttpOutcome::Answer { status, body } => return Ok((status, body)),
                 HttpOutcome::NotSent { reason } => why = format!("no answer: {reason}"),
                 HttpOutcome::Unknown { reason } => {
-                    let why = format!("no answer: {reason}");
-                    return Err(ListingError { request, why });
+                    why = format!("no answer: {reason}");
+                    if is_next_page {
+                        break;
+                    }
                 }
             }
             tokio::time::sleep(PAUSE).await;

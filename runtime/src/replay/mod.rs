@@ -24,6 +24,7 @@ mod carrier;
 mod content;
 mod driver;
 mod harm;
+mod hold;
 mod identity;
 mod limits;
 mod link;
@@ -32,6 +33,7 @@ mod options;
 mod pace;
 mod packing;
 mod plan;
+mod prepare;
 mod progress;
 mod random;
 mod report;
@@ -53,7 +55,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Barrier, Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 
-use crate::config::{Config, ConfigErrors, Need, Sources};
+use crate::config::Sources;
 use carrier::{Carrier, Crew};
 use driver::LaneEnd;
 use harm::Measure;
@@ -62,39 +64,10 @@ use link::Peer;
 pub use options::{Depth, ModeName, Options, Target};
 use pace::Pace;
 use plan::Plan;
-use report::{Frame, Outcome, Report};
+use prepare::{NotStarted, Prepared};
+use report::{Frame, Report};
 use state::{Journal, Memory};
 use statistics::Statistics;
-
-/// Handshakes at a time.
-const HANDSHAKES_MAX: usize = 64;
-
-/// Rows are packed while less than this waits for an agent's own connection, in bytes.
-const OWN_ROOM_BYTES: usize = 64 << 10;
-
-/// The same for a relay's.
-const RELAY_ROOM_BYTES: usize = 1 << 20;
-
-/// Why nothing was sent.
-#[derive(Debug, thiserror::Error)]
-enum NotStarted {
-    #[error(transparent)]
-    Options(#[from] options::OptionsError),
-    #[error(transparent)]
-    Captured(#[from] captured::CapturedError),
-    #[error(transparent)]
-    Config(#[from] ConfigErrors),
-    #[error(transparent)]
-    Files(#[from] limits::TooFewFiles),
-    #[error(transparent)]
-    Identity(#[from] identity::IdentityError),
-    #[error(transparent)]
-    State(#[from] state::StateError),
-    #[error("{0:?} is neither a DNS name nor an address: give --server-name")]
-    ServerName(String),
-    #[error("the process cannot wait for the network: {0}")]
-    Runtime(std::io::Error),
-}
 
 /// What all tasks share.
 struct Shared {
@@ -149,6 +122,13 @@ impl Shared {
         Peer::framing(&self.target)
     }
 
+    /// From then to the last verdict.
+    fn seconds_since(&self, begun: Instant) -> f64 {
+        let last = self.statistics.counted().last_verdict;
+        let end = last.unwrap_or_else(Instant::now);
+        end.saturating_duration_since(begun).as_secs_f64()
+    }
+
     /// How that agent, or the relay that carries it, connects.
     fn peer(&self, agent: u64) -> Result<Peer, String> {
         match (&self.target, &self.fleet) {
@@ -164,19 +144,11 @@ impl Shared {
     }
 }
 
-/// Everything that is known before the first connection.
-struct Prepared {
-    shared: Arc<Shared>,
-    memory: Memory,
-    crews: Vec<Crew>,
-    verify: Option<(Config, Depth)>,
-}
-
 /// Runs the command: 0 every verdict right and everything verified, 1 a wrong verdict or document, 2 nothing was
 /// begun, 3 not finished.
 #[must_use]
 pub fn run(options: &Options, sources: &Sources) -> ExitCode {
-    let prepared = prepare(options, sources).and_then(|prepared| {
+    let prepared = prepare::prepare(options, sources).and_then(|prepared| {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
@@ -191,7 +163,7 @@ pub fn run(options: &Options, sources: &Sources) -> ExitCode {
         }
     };
     if options.idle {
-        return runtime.block_on(hold(prepared));
+        return runtime.block_on(hold::hold(prepared));
     }
     let report = runtime.block_on(replay(prepared));
     let text = if options.json {
@@ -202,86 +174,6 @@ pub fn run(options: &Options, sources: &Sources) -> ExitCode {
     // A reader that has seen enough (`| head`) is no error.
     let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
     ExitCode::from(report.outcome.code())
-}
-
-fn prepare(options: &Options, sources: &Sources) -> Result<Prepared, NotStarted> {
-    options.validate()?;
-    let verify = depth(options, sources)?;
-    let plan = Plan::new(options)?;
-    let (fleet, connections) = match &options.to {
-        Target::Tls { host, .. } => {
-            let name = options.server_name.as_ref().unwrap_or(host);
-            let server_name = ServerName::try_from(name.clone())
-                .map_err(|_| NotStarted::ServerName(name.clone()))?;
-            // Its absence was refused above.
-            let folder = options.certs.clone().unwrap_or_default();
-            (Some((Fleet::load(&folder)?, server_name)), options.agents)
-        }
-        Target::Unix(_) => (None, options.connections),
-    };
-    limits::raise(u64::from(connections))?;
-    let (journal, memory) = match &options.state {
-        Some(path) => Journal::open(path, &plan.fingerprint())?,
-        None => (Journal::default(), Memory::new()),
-    };
-    let crews = crews(options.first_agent, options.agents, connections);
-    let shared = Shared {
-        pace: Pace::new(options.rate, options.active),
-        statistics: Statistics::default(),
-        journal,
-        measure: Measure::of(options),
-        fleet,
-        entropy: Fleet::entropy()?,
-        started: Instant::now(),
-        is_idle: options.idle,
-        pause_us: options.pause_ms.saturating_mul(1_000),
-        give_up_after_ms: (!options.idle).then(|| options.give_up_after_s.saturating_mul(1_000)),
-        answer_timeout_ms: options.answer_timeout_ms,
-        room_bytes: match options.to {
-            Target::Tls { .. } => OWN_ROOM_BYTES,
-            Target::Unix(_) => RELAY_ROOM_BYTES,
-        },
-        ready: Barrier::new(crews.len() + 1),
-        handshakes: Semaphore::new(HANDSHAKES_MAX),
-        all_held: Notify::new(),
-        target: options.to.clone(),
-        plan,
-    };
-    Ok(Prepared {
-        shared: Arc::new(shared),
-        memory,
-        crews,
-        verify,
-    })
-}
-
-/// How closely the Indexer is looked at, and how it is reached.
-fn depth(options: &Options, sources: &Sources) -> Result<Option<(Config, Depth)>, NotStarted> {
-    let depth = match options.verify {
-        Some(Depth::None) => return Ok(None),
-        Some(depth) => depth,
-        None if options.idle => return Ok(None),
-        None => {
-            let config = Config::load(sources, Need::Local)?;
-            if config.indexer.hosts.is_empty() {
-                return Ok(None);
-            }
-            Depth::Ids
-        }
-    };
-    Ok(Some((Config::load(sources, Need::Indexer)?, depth)))
-}
-
-/// The agents of each connection: dealt out one by one.
-fn crews(first_agent: u64, agents: u32, connections: u32) -> Vec<Crew> {
-    let connections = connections.clamp(1, agents.max(1));
-    (0..connections)
-        .map(|number| Crew {
-            first: first_agent + u64::from(number),
-            step: u64::from(connections),
-            count: agents / connections + u32::from(number < agents % connections),
-        })
-        .collect()
 }
 
 /// The tasks at work.
@@ -383,7 +275,7 @@ async fn replay(prepared: Prepared) -> Report {
     };
     drop(memory);
     let (mut ends, is_interrupted) = running.end().await;
-    frame.seconds = running.begun.elapsed().as_secs_f64();
+    frame.seconds = shared.seconds_since(running.begun);
     frame.connect_seconds = running.connect.as_secs_f64();
     frame.is_interrupted = is_interrupted;
     if let Some((config, depth)) = verify.filter(|_| !is_interrupted) {
@@ -396,59 +288,14 @@ async fn replay(prepared: Prepared) -> Report {
                 eprintln!("replay: {done} of {all} agents compared with the Indexer");
             }
         };
-        let found = verify::verify(&config, &shared.plan, depth, &ends, &tell).await;
-        frame.verify = Some(found.map_err(|error| error.to_string()));
+        tokio::select! {
+            found = verify::verify(&config, &shared.plan, depth, &ends, &tell) => {
+                frame.verify = Some(found.map_err(|error| error.to_string()));
+            }
+            () = interrupted() => frame.is_interrupted = true,
+        }
     }
     Report::new(frame, &shared.statistics.counted())
-}
-
-/// Opens all sessions, holds them until a signal comes, and says how many they are.
-async fn hold(prepared: Prepared) -> ExitCode {
-    let Prepared {
-        shared,
-        memory,
-        crews,
-        ..
-    } = prepared;
-    let Some(mut running) = start(&shared, &memory, &crews).await else {
-        return ExitCode::from(Outcome::Unfinished.code());
-    };
-    drop(memory);
-    let teller = Arc::clone(&shared);
-    let telling = tokio::spawn(async move {
-        teller.all_held.notified().await;
-        let statistics = &teller.statistics;
-        let connections = statistics
-            .connections
-            .load(std::sync::atomic::Ordering::Relaxed);
-        let line = json!({"holding": statistics.held(), "connections": connections});
-        let mut out = std::io::stdout();
-        // Whoever waits for it reads a pipe; one who has gone is no error.
-        let _ = writeln!(out, "{line}").and_then(|()| out.flush());
-    });
-    let (_, _) = running.end().await;
-    let is_held = telling.is_finished();
-    telling.abort();
-    let counted = shared.statistics.counted();
-    let ended: u64 = counted.sessions.rolled_back.values().sum();
-    if ended > 0 {
-        eprintln!(
-            "replay: {ended} sessions ended while they were held: {:?}",
-            counted.sessions.rolled_back
-        );
-    }
-    for (trouble, count) in &counted.connection_troubles {
-        eprintln!("replay: {count} × a connection: {trouble}");
-    }
-    for sentence in &counted.complaints {
-        eprintln!("replay: {sentence}");
-    }
-    let outcome = if is_held && ended == 0 {
-        Outcome::Ok
-    } else {
-        Outcome::Unfinished
-    };
-    ExitCode::from(outcome.code())
 }
 
 /// Waits for SIGTERM or SIGINT; without handlers a signal ends the process at once, which harms nothing.
@@ -464,24 +311,5 @@ async fn interrupted() {
             }
         }
         None => std::future::pending().await,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_agent_is_carried_once() {
-        for (agents, connections) in [(1, 1), (7, 3), (200, 8), (3, 9)] {
-            let mut all: Vec<u64> = crews(5, agents, connections)
-                .into_iter()
-                .flat_map(|crew| {
-                    (0..u64::from(crew.count)).map(move |at| crew.first + at * crew.step)
-                })
-                .collect();
-            all.sort_unstable();
-            assert_eq!(all, (5..5 + u64::from(agents)).collect::<Vec<_>>());
-        }
     }
 }

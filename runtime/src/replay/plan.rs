@@ -387,3 +387,86 @@ fn digest(session: &CapturedSession) -> String {
         .map(|byte| format!("{byte:02x}"))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn plan(arguments: &[&str]) -> Plan {
+        let mut all = vec!["replay", "--to", "unix:a"];
+        all.extend(arguments);
+        Plan::new(&Line::try_parse_from(all).unwrap().options).unwrap()
+    }
+
+    fn left(plan: &Plan, acknowledged: u32) -> Vec<(String, String)> {
+        let mut left = Vec::new();
+        plan.expect(7, 0, acknowledged, &mut |_, id, body| {
+            left.push((id.to_owned(), String::from_utf8_lossy(body).into_owned()));
+        });
+        left
+    }
+
+    #[test]
+    fn captured_rounds_leave_what_their_operations_say() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, mode: &str, items: &str| {
+            let path = folder.path().join(name);
+            let text = format!(
+                r#"{{"metadata": {{"module": "fim", "mode": "{mode}", "indices": ["i"]}}, "items": [{items}]}}"#
+            );
+            std::fs::write(&path, text).unwrap();
+            path.display().to_string()
+        };
+        let upsert = |seq: u32, id: &str, value: u32| {
+            format!(
+                r#"{{"seq": {seq}, "operation": "Upsert", "id": "{id}", "index": "i", "data": {{"x": {value}}}}}"#
+            )
+        };
+        let delete = r#"{"seq": 1, "operation": "Delete", "id": "a", "index": "i"}"#;
+        let first = write(
+            "1",
+            "ModuleDelta",
+            &[upsert(0, "a", 1), upsert(1, "b", 1)].join(","),
+        );
+        let second = write(
+            "2",
+            "ModuleDelta",
+            &[upsert(0, "c", 2), delete.to_owned()].join(","),
+        );
+        let third = write("3", "ModuleFull", &upsert(0, "b", 3));
+        let arguments = [
+            "--session",
+            &first,
+            "--session",
+            &second,
+            "--session",
+            &third,
+        ];
+        let plan = plan(&arguments);
+        assert_eq!((plan.lanes(), plan.rounds_of(0)), (1, 3));
+        let pair = |id: &str, value: u32| (id.to_owned(), format!("{{\"x\":{value}}}"));
+        assert_eq!(left(&plan, 0), []);
+        assert_eq!(left(&plan, 1), [pair("a", 1), pair("b", 1)]);
+        assert_eq!(left(&plan, 2), [pair("b", 1), pair("c", 2)]);
+        assert_eq!(left(&plan, 3), [pair("b", 3)]);
+    }
+
+    #[test]
+    fn more_agents_and_rounds_are_the_same_plan_and_other_documents_are_not() {
+        let few = plan(&["--agents", "2", "--rounds", "3"]);
+        let many = plan(&["--agents", "9", "--rounds", "30"]);
+        assert_eq!(few.fingerprint(), many.fingerprint());
+        assert_eq!(left(&few, 2), left(&many, 2));
+        for other in [["--seed", "2"], ["--documents", "99"], ["--later", "full"]] {
+            assert_ne!(plan(&other).fingerprint(), few.fingerprint());
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
@@ -65,6 +65,8 @@ pub(super) struct Counted {
     pub(super) connection_troubles: BTreeMap<String, u64>,
     /// What is wrong, in sentences: the first few.
     pub(super) complaints: Vec<String>,
+    /// When the last verdict came.
+    pub(super) last_verdict: Option<Instant>,
     /// Lanes that ended before their last round.
     pub(super) given_up: u64,
     /// Verdicts that must not be.
@@ -81,6 +83,7 @@ impl Default for Counted {
             session_us: histogram(),
             connection_troubles: BTreeMap::new(),
             complaints: Vec::new(),
+            last_verdict: None,
             given_up: 0,
             wrong: 0,
         }
@@ -104,6 +107,7 @@ impl Counted {
     /// A verdict that acknowledges everything.
     pub(super) fn acknowledged(&mut self, verdict: Verdict) {
         self.sessions.ok += 1;
+        self.last_verdict = Some(Instant::now());
         self.documents += verdict.documents;
         self.bytes += verdict.bytes;
         for (times, time) in [

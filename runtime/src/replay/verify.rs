@@ -11,6 +11,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::time::Duration;
 
 use inventory_sync_core::config::{Catalogue, CatalogueError};
 use inventory_sync_core::document::payload_sha1;
@@ -33,6 +34,9 @@ const AGENTS_MAX: usize = 64;
 
 /// About how many documents are in memory at once.
 const DOCUMENTS_MAX: usize = 200_000;
+
+/// A page takes as long as it takes, within reason: nobody waits for it but us.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Documents that are named.
 const EXAMPLES_MAX: usize = 10;
@@ -201,7 +205,7 @@ pub(super) async fn verify(
     let cluster = config.writer.cluster_name.as_str();
     let lister = Lister {
         connector: &connector,
-        deadline: config.indexer.request_deadline,
+        deadline: config.indexer.request_deadline.max(PATIENCE),
         catalogue: &catalogue,
         cluster,
     };
