@@ -399,7 +399,10 @@ impl Shard {
     /// Wakes the writers of the connections that were replied to: each once for all its replies. Then the
     /// coordinator.
     fn flush(&mut self, now: Instant) {
-        while let Some((_, connection)) = self.corked.pop_front_if(|(until, _)| *until <= now) {
+        let is_over = |(until, _): &(Instant, _)| *until <= now;
+        while self.corked.front().is_some_and(is_over)
+            && let Some((_, connection)) = self.corked.pop_front()
+        {
             self.unflushed.push(connection);
         }
         self.unflushed.sort_unstable();

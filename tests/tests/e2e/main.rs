@@ -10,8 +10,7 @@
 //!  outage       an Indexer that is down, slow, partly failing       restart    kill -9, clean stop, two writers
 //!  operator     status, index resume, metrics, templates            captured   sessions of real endpoints
 //!  programs     the agent's and the stand-in's programs              wire       the way to any Indexer is cut
-//!  replay       the load client: harm, relays, kill -9, what it verifies
-//!  chaos        twenty kills −9 under load
+//!  replay       the load client: harm, relays, kill -9, what it verifies    chaos     twenty kills −9 under load
 //! ```
 //!
 //! With `INVENTORY_TEST_INDEXER_*` all but those that inject faults run against that OpenSearch.
