@@ -279,7 +279,7 @@ impl Daemon {
         self.kill();
         let config = StoreConfig {
             path: self.setup.get("store.path").into(),
-            write_buffer_bytes: 1 << 20,
+            write_buffer_bytes: 8 << 20,
         };
         let store = Store::open(&config).expect("the store of a daemon that is gone");
         !store.is_empty().expect("a store that can be read")

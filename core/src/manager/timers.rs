@@ -30,9 +30,31 @@ pub enum Timer {
     Sweep,
 }
 
-/// Armed timers, by name and by time.
+impl Timer {
+    /// The place among the shard's own timers; those of sessions and indices have none.
+    const fn own(self) -> Option<usize> {
+        match self {
+            Self::Linger => Some(0),
+            Self::Dispatch => Some(1),
+            Self::Sweep => Some(2),
+            Self::Idle(_)
+            | Self::SessionMax(_)
+            | Self::Delivery(_)
+            | Self::PausedIndex(_)
+            | Self::Retry(_)
+            | Self::TaintEnd(_)
+            | Self::Index(_) => None,
+        }
+    }
+}
+
+/// The shard's own timers, of which there is one each.
+const OWN: [Timer; 3] = [Timer::Linger, Timer::Dispatch, Timer::Sweep];
+
+/// Armed timers, by name and by time. The shard's own are looked at with every event, and so stand apart.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Timers {
+    own: [Option<Tick>; OWN.len()],
     by_name: BTreeMap<Timer, Tick>,
     by_time: BTreeSet<(Tick, Timer)>,
 }
@@ -40,6 +62,10 @@ pub(super) struct Timers {
 impl Timers {
     /// Arms a timer, moving it if it is armed already.
     pub(super) fn arm(&mut self, timer: Timer, at: Tick) {
+        if let Some(place) = timer.own() {
+            self.own[place] = Some(at);
+            return;
+        }
         if let Some(before) = self.by_name.insert(timer, at) {
             if before == at {
                 return;
@@ -57,18 +83,25 @@ impl Timers {
     }
 
     pub(super) fn disarm(&mut self, timer: Timer) {
-        if let Some(at) = self.by_name.remove(&timer) {
+        if let Some(place) = timer.own() {
+            self.own[place] = None;
+        } else if let Some(at) = self.by_name.remove(&timer) {
             self.by_time.remove(&(at, timer));
         }
     }
 
     pub(super) fn is_armed(&self, timer: Timer) -> bool {
-        self.by_name.contains_key(&timer)
+        match timer.own() {
+            Some(place) => self.own[place].is_some(),
+            None => self.by_name.contains_key(&timer),
+        }
     }
 
     /// The earliest deadline and its reason.
     pub(super) fn next(&self) -> Option<(Tick, Timer)> {
-        self.by_time.first().copied()
+        let own = OWN.into_iter().zip(self.own);
+        let armed = own.filter_map(|(timer, at)| Some((at?, timer)));
+        armed.chain(self.by_time.first().copied()).min()
     }
 
     /// Takes one timer that is due.
@@ -83,7 +116,7 @@ impl Timers {
 
     /// Whether anything but the sweep is armed.
     pub(super) fn only_sweep(&self) -> bool {
-        self.by_name.keys().all(|timer| *timer == Timer::Sweep)
+        self.by_name.is_empty() && !self.is_armed(Timer::Linger) && !self.is_armed(Timer::Dispatch)
     }
 
     /// Whether the two views agree.
@@ -92,6 +125,6 @@ impl Timers {
             && self
                 .by_name
                 .iter()
-                .all(|(timer, at)| self.by_time.contains(&(*at, *timer)))
+                .all(|(timer, at)| timer.own().is_none() && self.by_time.contains(&(*at, *timer)))
     }
 }

@@ -546,10 +546,10 @@ pub const SETTINGS: &[Setting] = &[
     ),
     number(
         "store.write_buffer_bytes",
-        64 * MIB,
-        MIB,
-        GIB,
-        "Memory for staged data before it goes to files.",
+        256 * MIB,
+        8 * MIB,
+        16 * GIB,
+        "Memory for staged data; beyond half of it they go to files.",
     ),
     path(
         "admin.socket",

@@ -35,6 +35,17 @@ const OPEN_FILES_MAX: i32 = 512;
 /// Longest log of `meta` before its buffer is written out.
 const LOG_MAX_BYTES: u64 = 8 << 20;
 
+/// The memory for staged data is so many buffers. Half of them are written to files together, while the others
+/// are filled.
+const BUFFERS: usize = 4;
+const BUFFERS_WRITTEN_TOGETHER: i32 = 2;
+
+/// So many new files are compacted together: late, when most of what is in them was dropped.
+const FILES_COMPACTED_TOGETHER: i32 = 16;
+
+/// With so many new files writes are slowed down, with twice as many they wait.
+const FILES_TOO_MANY: i32 = 40;
+
 /// Buffers grow by blocks of this size, small enough for the allocator to use them again.
 const ARENA_BLOCK_BYTES: usize = 1 << 20;
 
@@ -133,11 +144,17 @@ impl Store {
         options.set_max_log_file_size(1 << 20);
         options.set_log_level(LogLevel::Warn);
 
-        let buffer = usize::try_from(config.write_buffer_bytes).unwrap_or(usize::MAX);
+        let memory = usize::try_from(config.write_buffer_bytes).unwrap_or(usize::MAX);
         let mut staged = Options::default();
-        staged.set_write_buffer_size(buffer);
+        // Most of what is staged is dropped again within seconds. Buffers that are written out together lose
+        // what was both staged and dropped in them, so that only what is still wanted goes to files.
+        staged.set_write_buffer_size(memory / BUFFERS);
+        staged.set_min_write_buffer_number_to_merge(BUFFERS_WRITTEN_TOGETHER);
+        staged.set_max_write_buffer_number(i32::try_from(BUFFERS).unwrap_or(i32::MAX));
+        staged.set_level_zero_file_num_compaction_trigger(FILES_COMPACTED_TOGETHER);
+        staged.set_level_zero_slowdown_writes_trigger(FILES_TOO_MANY);
+        staged.set_level_zero_stop_writes_trigger(2 * FILES_TOO_MANY);
         staged.set_arena_block_size(ARENA_BLOCK_BYTES);
-        staged.set_max_write_buffer_number(3);
         staged.set_compression_type(DBCompressionType::Lz4);
         // A session's frames are one bucket: its id is random, and a sorted buffer would be searched through
         // for each frame.
@@ -373,7 +390,7 @@ const KEY_BYTES: usize = 33;
 const PREFIX_BYTES: usize = 17;
 
 /// Buckets of the buffer: about as many as it holds sessions when they are small.
-const BUCKETS: usize = 1 << 16;
+const BUCKETS: usize = 1 << 14;
 
 /// What a write batch has before its records.
 const BATCH_HEADER_BYTES: usize = 12;

@@ -8,7 +8,7 @@ use crate::config::StoreConfig;
 fn open(path: &Path) -> Result<Store, StoreError> {
     Store::open(&StoreConfig {
         path: path.join("store"),
-        write_buffer_bytes: 1 << 20,
+        write_buffer_bytes: 8 << 20,
     })
 }
 

@@ -93,10 +93,10 @@ const GENERATED: &[Sizes] = &[
     },
     Sizes {
         name: "single",
-        agents: 200,
+        agents: 1_000,
         documents: 1,
         bytes: 540,
-        probe: 20,
+        probe: 10,
         most: 20_000,
     },
 ];

@@ -413,7 +413,7 @@ impl Leg {
         }
         let store = Store::open(&StoreConfig {
             path: setup.get("store.path").into(),
-            write_buffer_bytes: 1 << 20,
+            write_buffer_bytes: 8 << 20,
         });
         let store = store.map_err(|error| Violation::new(error.to_string()))?;
         match store.is_empty() {
