@@ -23,6 +23,20 @@ enum Wait {
     Held,
 }
 
+/// The classes of which a session may send something now, in their order.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Sendable([Option<Class>; CLASSES]);
+
+impl Sendable {
+    pub(super) fn is_empty(self) -> bool {
+        self.0.iter().all(Option::is_none)
+    }
+
+    pub(super) fn classes(self) -> impl Iterator<Item = Class> {
+        self.0.into_iter().flatten()
+    }
+}
+
 impl<P> Manager<P> {
     pub(super) fn on_planned(
         &mut self,
@@ -181,37 +195,36 @@ impl<P> Manager<P> {
 
     /// The classes of which something may be sent now, in order. A Full deletes only after its upserts
     /// are answered: no document in the old and the new set ever vanishes.
-    pub(super) fn sendable(&self, id: SessionId) -> Vec<Class> {
+    pub(super) fn sendable(&self, id: SessionId) -> Sendable {
+        let nothing = Sendable::default();
         let Some(session) = self.sessions.get(&id) else {
-            return Vec::new();
+            return nothing;
         };
         let Phase::Delivering(delivery) = &session.phase else {
-            return Vec::new();
+            return nothing;
         };
         if delivery.step != Step::Sending || delivery.backing_off || delivery.doom.is_some() {
-            return Vec::new();
+            return nothing;
         }
-        if self.index_wait(&delivery.operations) != Wait::None {
-            return Vec::new();
+        let [upserts, deletes, removals] = &delivery.queues;
+        if (upserts.is_empty() && deletes.is_empty() && removals.is_empty())
+            || self.index_wait(&delivery.operations) != Wait::None
+        {
+            return nothing;
         }
-        let gated = self.taint_of((session.agent, session.module)).is_some()
+        let is_only_upserts = deletes.is_empty() && removals.is_empty();
+        let gated = !is_only_upserts
+            && self.taint_of((session.agent, session.module)).is_some()
             && self.rules.holds(Rule::TaintGatesDeletes);
         let may_delete =
             |queue: &Queue| !queue.again.is_empty() || (!gated && !queue.fresh.is_empty());
-        let mut classes = Vec::new();
-        let upserts = &delivery.queues[place(Class::Upsert)];
-        if !upserts.is_empty() {
-            classes.push(Class::Upsert);
-        }
-        if may_delete(&delivery.queues[place(Class::Delete)]) {
-            classes.push(Class::Delete);
-        }
         let upserts_done = upserts.is_empty() && delivery.in_flight == 0 && delivery.isolated == 0;
-        let removing = delivery.removing();
-        if (upserts_done || removing) && may_delete(&delivery.queues[place(Class::Removal)]) {
-            classes.push(Class::Removal);
-        }
-        classes
+        let removes = (upserts_done || delivery.removing()) && may_delete(removals);
+        Sendable([
+            (!upserts.is_empty()).then_some(Class::Upsert),
+            may_delete(deletes).then_some(Class::Delete),
+            removes.then_some(Class::Removal),
+        ])
     }
 
     /// Whether fresh deletes of a lane must wait.

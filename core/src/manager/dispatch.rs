@@ -182,7 +182,7 @@ impl<P> Manager<P> {
         let since = self.dispatch.ready_since;
         while let Some(id) = self.dispatch.ready.pop_front() {
             self.unready(id);
-            for class in self.sendable(id) {
+            for class in self.sendable(id).classes() {
                 self.take(id, class, &mut room, &mut sent);
             }
             if !self.sendable(id).is_empty() {

@@ -26,10 +26,9 @@ impl Session {
 impl<P> Manager<P> {
     /// Session, identity, connection: in this order.
     fn find(&mut self, peer: Peer, id: SessionId, out: &mut Out<P>) -> Found {
-        let owner = match (self.sessions.get(&id), self.finished.get(&id)) {
-            (Some(session), _) => Some(session.agent),
-            (None, Some(finished)) => Some(finished.agent),
-            (None, None) => None,
+        let owner = match self.sessions.get(&id) {
+            Some(session) => Some(session.agent),
+            None => self.finished.get(&id).map(|finished| finished.agent),
         };
         let Some(owner) = owner.filter(|_| id != NO_SESSION) else {
             out.push(Command::Observe(Observation::UnknownSession {

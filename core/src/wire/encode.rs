@@ -13,6 +13,9 @@ use inventory_sync_schemas::wire as generated;
 /// The mode byte of a Start whose mode this build does not know.
 const UNKNOWN_MODE: i8 = i8::MIN;
 
+/// What most messages without items fit in: a builder that begins with nothing moves its bytes again and again.
+const SMALL_BYTES: usize = 256;
+
 type Builder = FlatBufferBuilder<'static>;
 type Text = WIPOffset<&'static str>;
 type Bytes = WIPOffset<Vector<'static, i8>>;
@@ -21,7 +24,7 @@ type List<T> = WIPOffset<Vector<'static, ForwardsUOffset<T>>>;
 /// A Start as a frame.
 #[must_use]
 pub fn encode_start(start: &Start) -> Vec<u8> {
-    let mut fbb = Builder::new();
+    let mut fbb = Builder::with_capacity(SMALL_BYTES);
     let agent = start.agent.as_ref().map(|info| agent_info(&mut fbb, info));
     let args = generated::StartArgs {
         mode: generated::Mode(start.mode.map_or(UNKNOWN_MODE, Mode::to_wire)),
@@ -61,7 +64,7 @@ fn agent_info(fbb: &mut Builder, info: &AgentInfo) -> WIPOffset<generated::Agent
 /// only this one.
 #[must_use]
 pub fn encode_data(session: u64, item: &Item<'_>) -> Vec<u8> {
-    let mut fbb = Builder::new();
+    let mut fbb = Builder::with_capacity(SMALL_BYTES);
     let index = fbb.create_string(item.index);
     let table = data(&mut fbb, session, item, index);
     finish(&mut fbb, Content::Data, table.as_union_value())
@@ -89,7 +92,7 @@ pub(super) fn data(
 /// An End as a frame.
 #[must_use]
 pub fn encode_end(end: &End) -> Vec<u8> {
-    let mut fbb = Builder::new();
+    let mut fbb = Builder::with_capacity(SMALL_BYTES);
     let table = generated::End::create(
         &mut fbb,
         &generated::EndArgs {
@@ -102,7 +105,7 @@ pub fn encode_end(end: &End) -> Vec<u8> {
 /// A `StartAck` as a frame.
 #[must_use]
 pub fn encode_start_ack(ack: &StartAck) -> Vec<u8> {
-    let mut fbb = Builder::new();
+    let mut fbb = Builder::with_capacity(SMALL_BYTES);
     let args = generated::StartAckArgs {
         status: generated::Status(ack.status.to_wire()),
         session: ack.session,
@@ -123,7 +126,7 @@ pub fn encode_start_ack(ack: &StartAck) -> Vec<u8> {
 /// An `EndAck` as a frame.
 #[must_use]
 pub fn encode_end_ack(ack: &EndAck) -> Vec<u8> {
-    let mut fbb = Builder::new();
+    let mut fbb = Builder::with_capacity(SMALL_BYTES);
     let failed: Vec<_> = ack
         .failed
         .iter()
@@ -160,7 +163,7 @@ fn failed_item(fbb: &mut Builder, item: &FailedItem) -> WIPOffset<generated::Fai
 /// A `ReqRet` as a frame.
 #[must_use]
 pub fn encode_req_ret(request: &ReqRet) -> Vec<u8> {
-    let mut fbb = Builder::new();
+    let mut fbb = Builder::with_capacity(SMALL_BYTES);
     let pairs = request.seq.iter().map(|&Pair { begin, end }| {
         generated::Pair::create(&mut fbb, &generated::PairArgs { begin, end })
     });
@@ -177,7 +180,7 @@ pub fn encode_req_ret(request: &ReqRet) -> Vec<u8> {
 /// A `DataClean` as a frame.
 #[must_use]
 pub fn encode_data_clean(clean: &DataClean) -> Vec<u8> {
-    let mut fbb = Builder::new();
+    let mut fbb = Builder::with_capacity(SMALL_BYTES);
     let args = generated::DataCleanArgs {
         seq: clean.seq,
         session: clean.session,
@@ -190,7 +193,7 @@ pub fn encode_data_clean(clean: &DataClean) -> Vec<u8> {
 /// A `DataContext` as a frame.
 #[must_use]
 pub fn encode_data_context(context: &DataContext) -> Vec<u8> {
-    let mut fbb = Builder::new();
+    let mut fbb = Builder::with_capacity(SMALL_BYTES);
     let args = generated::DataContextArgs {
         seq: context.seq,
         session: context.session,
@@ -208,7 +211,7 @@ pub fn encode_data_context(context: &DataContext) -> Vec<u8> {
 /// A `ChecksumModule` as a frame.
 #[must_use]
 pub fn encode_checksum_module(module: &ChecksumModule) -> Vec<u8> {
-    let mut fbb = Builder::new();
+    let mut fbb = Builder::with_capacity(SMALL_BYTES);
     let args = generated::ChecksumModuleArgs {
         seq: module.seq,
         session: module.session,
@@ -222,7 +225,7 @@ pub fn encode_checksum_module(module: &ChecksumModule) -> Vec<u8> {
 /// A Hello as a frame.
 #[must_use]
 pub fn encode_hello(hello: &Hello) -> Vec<u8> {
-    let mut fbb = Builder::new();
+    let mut fbb = Builder::with_capacity(SMALL_BYTES);
     let args = generated::HelloArgs {
         protocol_version: hello.protocol_version,
         agent_id: hello.agent_id,
