@@ -93,10 +93,10 @@ const GENERATED: &[Sizes] = &[
     },
     Sizes {
         name: "single",
-        agents: 1_000,
+        agents: 200,
         documents: 1,
         bytes: 540,
-        probe: 10,
+        probe: 20,
         most: 20_000,
     },
 ];
