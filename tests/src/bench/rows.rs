@@ -58,6 +58,7 @@ const BOTH: &[Over] = &[Over::Tls, Over::Unix];
 /// Sizes of a row: agents, documents of each, bytes of a document, rounds of the first try, most rounds.
 struct Sizes {
     name: &'static str,
+    over: &'static [Over],
     agents: u32,
     documents: u32,
     bytes: u32,
@@ -69,6 +70,7 @@ struct Sizes {
 const GENERATED: &[Sizes] = &[
     Sizes {
         name: "documents-540",
+        over: BOTH,
         agents: 50,
         documents: 1_447,
         bytes: 540,
@@ -77,6 +79,7 @@ const GENERATED: &[Sizes] = &[
     },
     Sizes {
         name: "documents-3400",
+        over: BOTH,
         agents: 50,
         documents: 359,
         bytes: 3_400,
@@ -85,6 +88,7 @@ const GENERATED: &[Sizes] = &[
     },
     Sizes {
         name: "large",
+        over: BOTH,
         agents: 4,
         documents: 27_726,
         bytes: 540,
@@ -93,10 +97,21 @@ const GENERATED: &[Sizes] = &[
     },
     Sizes {
         name: "single",
+        over: &[Over::Tls],
         agents: 200,
         documents: 1,
         bytes: 540,
         probe: 20,
+        most: 20_000,
+    },
+    // Relays bring the sessions of many more agents at once than connections would.
+    Sizes {
+        name: "single",
+        over: &[Over::Unix],
+        agents: 2_000,
+        documents: 1,
+        bytes: 540,
+        probe: 5,
         most: 20_000,
     },
 ];
@@ -155,7 +170,7 @@ fn generated(sizes: &Sizes, quick: bool) -> Row {
     };
     Row {
         name: sizes.name.to_owned(),
-        over: BOTH,
+        over: sizes.over,
         agents,
         content,
         rounds,
