@@ -236,11 +236,13 @@ impl Index {
     }
 
     /// When it was refreshed last, or created.
+    #[cfg(feature = "server")]
     pub(crate) fn refreshed_at_ms(&self) -> u64 {
         self.refreshed_at_ms
     }
 
     /// The primary term.
+    #[cfg(feature = "server")]
     pub(crate) fn primary_term(&self) -> u64 {
         self.primary_term
     }

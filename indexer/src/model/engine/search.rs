@@ -350,6 +350,7 @@ impl Indexer {
     }
 
     /// Whether a scroll is kept; it may have expired.
+    #[cfg(feature = "server")]
     pub(crate) fn has_scroll(&self, scroll: u64) -> bool {
         self.scrolls.contains_key(&scroll)
     }
