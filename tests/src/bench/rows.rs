@@ -237,7 +237,7 @@ mod tests {
             let mut names: Vec<_> = rows.iter().map(|row| &row.name).collect();
             names.dedup();
             assert_eq!(names.len(), 5);
-            let small = rows.iter().all(|row| row.agents <= 50);
+            let small = rows.iter().all(|row| row.agents <= 200);
             assert!(!options.quick || small);
         }
     }
