@@ -17,6 +17,7 @@ use super::{DemoError, Options};
 use crate::admin::client::ask;
 use crate::admin::{Request, Response, Status};
 use crate::config::settings::ENVIRONMENT_PREFIX;
+use crate::entropy;
 use crate::indexer::Method;
 
 /// How long a program may take until it answers. Debug builds on a busy machine are slow.
@@ -119,10 +120,7 @@ pub(super) fn show_everything(place: &Place, programs: &Programs) -> Result<(), 
 }
 
 fn password() -> Result<String, DemoError> {
-    let mut bytes = [0; PASSWORD_BYTES];
-    rustls::crypto::aws_lc_rs::default_provider()
-        .secure_random
-        .fill(&mut bytes)
+    let bytes: [u8; PASSWORD_BYTES] = entropy::bytes()
         .map_err(|_| DemoError::new("the system gives no random numbers for a password"))?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -31,9 +31,9 @@ mod tests;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
+use crate::signals::Signals;
 use place::Place;
 
 /// What is asked for.
@@ -170,15 +170,13 @@ fn watched(place: &Place, programs: act::Programs) -> Result<Shown, DemoError> {
         .map_err(|error| DemoError::new(format!("no thread can be started: {error}")))?;
     runtime.block_on(async {
         let failed = |error| DemoError::new(format!("signals cannot be waited for: {error}"));
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        let mut signals = Signals::install().map_err(failed)?;
         tokio::select! {
             ended = told => match ended {
                 Ok(ended) => ended.map(|()| Shown::Whole),
                 Err(_) => Err(DemoError::new("the demonstration ended without a word; this is an error of ours")),
             },
-            _ = interrupt.recv() => Ok(Shown::Interrupted),
-            _ = terminate.recv() => Ok(Shown::Interrupted),
+            () = signals.next() => Ok(Shown::Interrupted),
         }
     })
 }

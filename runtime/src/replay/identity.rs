@@ -87,16 +87,6 @@ impl Fleet {
         config.resumption = Resumption::disabled();
         Ok(Arc::new(config))
     }
-
-    /// Bytes that differ from one start of the process to the next.
-    pub(super) fn entropy() -> Result<[u8; 32], IdentityError> {
-        let mut bytes = [0; 32];
-        rustls::crypto::aws_lc_rs::default_provider()
-            .secure_random
-            .fill(&mut bytes)
-            .map_err(|_| IdentityError::Tls("the system has no random numbers".to_owned()))?;
-        Ok(bytes)
-    }
 }
 
 #[cfg(test)]

@@ -51,11 +51,11 @@ use inventory_sync_core::time::Tick;
 use inventory_sync_core::wire::framing::Framing;
 use rustls::pki_types::ServerName;
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Barrier, Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::config::Sources;
+use crate::signals::Signals;
 use carrier::{Carrier, Crew};
 use driver::LaneEnd;
 use harm::Measure;
@@ -300,16 +300,8 @@ async fn replay(prepared: Prepared) -> Report {
 
 /// Waits for SIGTERM or SIGINT; without handlers a signal ends the process at once, which harms nothing.
 async fn interrupted() {
-    let handlers = signal(SignalKind::interrupt())
-        .ok()
-        .zip(signal(SignalKind::terminate()).ok());
-    match handlers {
-        Some((mut interrupt, mut terminate)) => {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-        }
-        None => std::future::pending().await,
+    match Signals::install() {
+        Ok(mut signals) => signals.next().await,
+        Err(_) => std::future::pending().await,
     }
 }

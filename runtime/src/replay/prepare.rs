@@ -16,6 +16,7 @@ use super::state::{self, Journal, Memory};
 use super::statistics::Statistics;
 use super::{Shared, captured, limits};
 use crate::config::{Config, ConfigErrors, Need, Sources};
+use crate::entropy::{self, NoEntropy};
 
 /// Handshakes at a time.
 const HANDSHAKES_MAX: usize = 64;
@@ -39,6 +40,8 @@ pub(super) enum NotStarted {
     Files(#[from] limits::TooFewFiles),
     #[error(transparent)]
     Identity(#[from] identity::IdentityError),
+    #[error(transparent)]
+    Entropy(#[from] NoEntropy),
     #[error(transparent)]
     State(#[from] state::StateError),
     #[error("{0:?} is neither a DNS name nor an address: give --server-name")]
@@ -83,7 +86,7 @@ pub(super) fn prepare(options: &Options, sources: &Sources) -> Result<Prepared, 
         journal,
         measure: Measure::of(options),
         fleet,
-        entropy: Fleet::entropy()?,
+        entropy: entropy::bytes()?,
         started: Instant::now(),
         is_idle: options.idle,
         pause_us: options.pause_ms.saturating_mul(1_000),

@@ -40,8 +40,10 @@ use tokio::sync::{mpsc, watch};
 
 use crate::admin::server::{AdminSocket, BindError};
 use crate::config::Config;
+use crate::entropy;
 use crate::indexer::{Connector, ConnectorError, TlsFilesError};
 use crate::metrics::{self, Health, MetricsError, MetricsListener};
+use crate::signals::Signals;
 use crate::store::{Store, StoreError};
 use clock::MonotonicClock;
 use facts::{Facts, FactsError};
@@ -142,8 +144,11 @@ async fn serve(config: Arc<Config>) -> Result<Ended, ServeError> {
     machine.validate().map_err(ServeError::Configuration)?;
     let scheme = Arc::new(Scheme::new(&machine, random_u64()?));
     let connector = Arc::new(Connector::new(&config.indexer)?);
-    // Before the first meter is made.
-    let recorder = metrics::install()?;
+    // Before the first meter is made. Where nobody listens nothing is recorded: histograms would only grow.
+    let recorder = config
+        .metrics_listen
+        .map(|_| metrics::install())
+        .transpose()?;
     let shared = Arc::new(Shared::new(clock, &config, &catalogue, &facts.writer));
 
     let (to_coordinator, coordinator_queue) = mpsc::unbounded_channel();
@@ -154,7 +159,7 @@ async fn serve(config: Arc<Config>) -> Result<Ended, ServeError> {
         let (queue, events) = mpsc::channel(SHARD_QUEUE);
         let shard = Shard::new(shard::Parts {
             id: ShardId(u16::try_from(place).unwrap_or(u16::MAX)),
-            manager: Manager::new(machine.clone(), random_seed()?),
+            manager: Manager::new(machine.clone(), random()?),
             failed_items_max: machine.failed_items_max,
             concurrency: machine.concurrency,
             scheme: Arc::clone(&scheme),
@@ -179,7 +184,7 @@ async fn serve(config: Arc<Config>) -> Result<Ended, ServeError> {
     }
     let machine = Coordinator::new(
         settings::coordinator(&config, catalogue, &facts.writer, random_u64()?),
-        random_seed()?,
+        random()?,
     );
     let mut coordinator = coordinator::Driver {
         machine,
@@ -265,11 +270,11 @@ async fn serve(config: Arc<Config>) -> Result<Ended, ServeError> {
 
 async fn serve_metrics(
     config: &Config,
-    recorder: PrometheusHandle,
+    recorder: Option<PrometheusHandle>,
     shared: &Arc<Shared>,
     mut stopped: watch::Receiver<bool>,
 ) -> Result<Option<std::net::SocketAddr>, ServeError> {
-    let Some(address) = config.metrics_listen else {
+    let Some((address, recorder)) = config.metrics_listen.zip(recorder) else {
         return Ok(None);
     };
     let listener = MetricsListener::bind(address, recorder).await?;
@@ -307,44 +312,14 @@ async fn stop_asked(coordinator: &mpsc::UnboundedSender<coordinator::Message>, l
     }
 }
 
-struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn install() -> std::io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-}
-
 /// Random bytes of the operating system.
-fn random_seed() -> Result<[u8; 32], ServeError> {
-    let mut seed = [0; 32];
-    rustls::crypto::aws_lc_rs::default_provider()
-        .secure_random
-        .fill(&mut seed)
-        .map_err(|_| ServeError::System {
-            what: "random numbers",
-            cause: "no entropy".to_owned(),
-        })?;
-    Ok(seed)
+fn random<const N: usize>() -> Result<[u8; N], ServeError> {
+    entropy::bytes().map_err(|cause| ServeError::System {
+        what: "random numbers",
+        cause: cause.to_string(),
+    })
 }
 
 fn random_u64() -> Result<u64, ServeError> {
-    let seed = random_seed()?;
-    let mut bytes = [0; 8];
-    bytes.copy_from_slice(&seed[..8]);
-    Ok(u64::from_le_bytes(bytes))
+    random().map(u64::from_le_bytes)
 }
