@@ -94,8 +94,9 @@ pub fn health() -> Request {
     Request::new(Method::Get, "/_cluster/health".to_owned(), b"")
 }
 
-/// A bulk request, still without its body, which [`render`](crate::document::render) writes. `timeout_ms` is the Indexer's own limit, below our deadline. The answer
-/// is cut to what [`bulk`](super::bulk) reads; the status of every item stays, for positions count.
+/// A bulk request, still without its body, which [`render`](crate::document::render) writes. `timeout_ms` is
+/// the Indexer's own limit, below our deadline. The answer is cut to what [`bulk`](super::bulk) reads; the
+/// status of every item stays, for positions count.
 #[must_use]
 pub fn bulk(timeout_ms: u64) -> Request {
     Request {

@@ -30,26 +30,13 @@ pub enum Timer {
     Sweep,
 }
 
-impl Timer {
-    /// The place among the shard's own timers; those of sessions and indices have none.
-    const fn own(self) -> Option<usize> {
-        match self {
-            Self::Linger => Some(0),
-            Self::Dispatch => Some(1),
-            Self::Sweep => Some(2),
-            Self::Idle(_)
-            | Self::SessionMax(_)
-            | Self::Delivery(_)
-            | Self::PausedIndex(_)
-            | Self::Retry(_)
-            | Self::TaintEnd(_)
-            | Self::Index(_) => None,
-        }
-    }
-}
-
 /// The shard's own timers, of which there is one each.
 const OWN: [Timer; 3] = [Timer::Linger, Timer::Dispatch, Timer::Sweep];
+
+/// The place among the shard's own timers; those of sessions and indices have none.
+fn own(timer: Timer) -> Option<usize> {
+    OWN.iter().position(|own| *own == timer)
+}
 
 /// Armed timers, by name and by time. The shard's own are looked at with every event, and so stand apart.
 #[derive(Debug, Clone, Default)]
@@ -62,7 +49,7 @@ pub(super) struct Timers {
 impl Timers {
     /// Arms a timer, moving it if it is armed already.
     pub(super) fn arm(&mut self, timer: Timer, at: Tick) {
-        if let Some(place) = timer.own() {
+        if let Some(place) = own(timer) {
             self.own[place] = Some(at);
             return;
         }
@@ -83,7 +70,7 @@ impl Timers {
     }
 
     pub(super) fn disarm(&mut self, timer: Timer) {
-        if let Some(place) = timer.own() {
+        if let Some(place) = own(timer) {
             self.own[place] = None;
         } else if let Some(at) = self.by_name.remove(&timer) {
             self.by_time.remove(&(at, timer));
@@ -91,7 +78,7 @@ impl Timers {
     }
 
     pub(super) fn is_armed(&self, timer: Timer) -> bool {
-        match timer.own() {
+        match own(timer) {
             Some(place) => self.own[place].is_some(),
             None => self.by_name.contains_key(&timer),
         }
@@ -125,6 +112,6 @@ impl Timers {
             && self
                 .by_name
                 .iter()
-                .all(|(timer, at)| timer.own().is_none() && self.by_time.contains(&(*at, *timer)))
+                .all(|(timer, at)| own(*timer).is_none() && self.by_time.contains(&(*at, *timer)))
     }
 }

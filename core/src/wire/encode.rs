@@ -17,6 +17,11 @@ const UNKNOWN_MODE: i8 = i8::MIN;
 const SMALL_BYTES: usize = 256;
 
 type Builder = FlatBufferBuilder<'static>;
+
+fn builder() -> Builder {
+    Builder::with_capacity(SMALL_BYTES)
+}
+
 type Text = WIPOffset<&'static str>;
 type Bytes = WIPOffset<Vector<'static, i8>>;
 type List<T> = WIPOffset<Vector<'static, ForwardsUOffset<T>>>;
@@ -24,7 +29,7 @@ type List<T> = WIPOffset<Vector<'static, ForwardsUOffset<T>>>;
 /// A Start as a frame.
 #[must_use]
 pub fn encode_start(start: &Start) -> Vec<u8> {
-    let mut fbb = Builder::with_capacity(SMALL_BYTES);
+    let mut fbb = builder();
     let agent = start.agent.as_ref().map(|info| agent_info(&mut fbb, info));
     let args = generated::StartArgs {
         mode: generated::Mode(start.mode.map_or(UNKNOWN_MODE, Mode::to_wire)),
@@ -64,7 +69,7 @@ fn agent_info(fbb: &mut Builder, info: &AgentInfo) -> WIPOffset<generated::Agent
 /// only this one.
 #[must_use]
 pub fn encode_data(session: u64, item: &Item<'_>) -> Vec<u8> {
-    let mut fbb = Builder::with_capacity(SMALL_BYTES);
+    let mut fbb = builder();
     let index = fbb.create_string(item.index);
     let table = data(&mut fbb, session, item, index);
     finish(&mut fbb, Content::Data, table.as_union_value())
@@ -92,7 +97,7 @@ pub(super) fn data(
 /// An End as a frame.
 #[must_use]
 pub fn encode_end(end: &End) -> Vec<u8> {
-    let mut fbb = Builder::with_capacity(SMALL_BYTES);
+    let mut fbb = builder();
     let table = generated::End::create(
         &mut fbb,
         &generated::EndArgs {
@@ -105,7 +110,7 @@ pub fn encode_end(end: &End) -> Vec<u8> {
 /// A `StartAck` as a frame.
 #[must_use]
 pub fn encode_start_ack(ack: &StartAck) -> Vec<u8> {
-    let mut fbb = Builder::with_capacity(SMALL_BYTES);
+    let mut fbb = builder();
     let args = generated::StartAckArgs {
         status: generated::Status(ack.status.to_wire()),
         session: ack.session,
@@ -126,7 +131,7 @@ pub fn encode_start_ack(ack: &StartAck) -> Vec<u8> {
 /// An `EndAck` as a frame.
 #[must_use]
 pub fn encode_end_ack(ack: &EndAck) -> Vec<u8> {
-    let mut fbb = Builder::with_capacity(SMALL_BYTES);
+    let mut fbb = builder();
     let failed: Vec<_> = ack
         .failed
         .iter()
@@ -163,7 +168,7 @@ fn failed_item(fbb: &mut Builder, item: &FailedItem) -> WIPOffset<generated::Fai
 /// A `ReqRet` as a frame.
 #[must_use]
 pub fn encode_req_ret(request: &ReqRet) -> Vec<u8> {
-    let mut fbb = Builder::with_capacity(SMALL_BYTES);
+    let mut fbb = builder();
     let pairs = request.seq.iter().map(|&Pair { begin, end }| {
         generated::Pair::create(&mut fbb, &generated::PairArgs { begin, end })
     });
@@ -180,7 +185,7 @@ pub fn encode_req_ret(request: &ReqRet) -> Vec<u8> {
 /// A `DataClean` as a frame.
 #[must_use]
 pub fn encode_data_clean(clean: &DataClean) -> Vec<u8> {
-    let mut fbb = Builder::with_capacity(SMALL_BYTES);
+    let mut fbb = builder();
     let args = generated::DataCleanArgs {
         seq: clean.seq,
         session: clean.session,
@@ -193,7 +198,7 @@ pub fn encode_data_clean(clean: &DataClean) -> Vec<u8> {
 /// A `DataContext` as a frame.
 #[must_use]
 pub fn encode_data_context(context: &DataContext) -> Vec<u8> {
-    let mut fbb = Builder::with_capacity(SMALL_BYTES);
+    let mut fbb = builder();
     let args = generated::DataContextArgs {
         seq: context.seq,
         session: context.session,
@@ -211,7 +216,7 @@ pub fn encode_data_context(context: &DataContext) -> Vec<u8> {
 /// A `ChecksumModule` as a frame.
 #[must_use]
 pub fn encode_checksum_module(module: &ChecksumModule) -> Vec<u8> {
-    let mut fbb = Builder::with_capacity(SMALL_BYTES);
+    let mut fbb = builder();
     let args = generated::ChecksumModuleArgs {
         seq: module.seq,
         session: module.session,
@@ -225,7 +230,7 @@ pub fn encode_checksum_module(module: &ChecksumModule) -> Vec<u8> {
 /// A Hello as a frame.
 #[must_use]
 pub fn encode_hello(hello: &Hello) -> Vec<u8> {
-    let mut fbb = Builder::with_capacity(SMALL_BYTES);
+    let mut fbb = builder();
     let args = generated::HelloArgs {
         protocol_version: hello.protocol_version,
         agent_id: hello.agent_id,
