@@ -31,6 +31,7 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use bytes::{Bytes, BytesMut};
+use inventory_sync_core::answer::request::{self, Request};
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
 use tokio::time::Instant;
 
@@ -74,6 +75,17 @@ impl Method {
     }
 }
 
+impl From<request::Method> for Method {
+    fn from(method: request::Method) -> Self {
+        match method {
+            request::Method::Get => Method::Get,
+            request::Method::Put => Method::Put,
+            request::Method::Post => Method::Post,
+            request::Method::Delete => Method::Delete,
+        }
+    }
+}
+
 impl From<Method> for reqwest::Method {
     fn from(method: Method) -> Self {
         match method {
@@ -103,6 +115,27 @@ pub struct HttpRequest {
     pub deadline: Instant,
     /// The body's first byte is not sent after this moment (the writer's lease); then: not sent.
     pub not_after: Option<Instant>,
+}
+
+impl HttpRequest {
+    /// A question of the core to the first host, whose answer is wanted by then.
+    #[must_use]
+    pub fn asked(asked: Request, deadline: Instant) -> Self {
+        let body = if asked.body.is_empty() {
+            Vec::new()
+        } else {
+            vec![Bytes::from(asked.body)]
+        };
+        Self {
+            host_index: 0,
+            method: asked.method.into(),
+            path_and_query: asked.target,
+            body,
+            content_type: asked.content.media_type(),
+            deadline,
+            not_after: None,
+        }
+    }
 }
 
 /// JSON, for [`HttpRequest::content_type`].

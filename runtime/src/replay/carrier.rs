@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use inventory_sync_core::agent::Event;
 use inventory_sync_core::time::Tick;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::Shared;
 use super::driver::{Driver, LaneEnd, Reach, Stage, Wish};
@@ -138,7 +138,7 @@ impl Carrier {
             self.start();
             self.carry(stop).await;
         }
-        self.count_link(None);
+        self.count_lost();
         if let Some(link) = self.link.take().filter(|_| self.open == 0) {
             link.close().await;
         }
@@ -308,8 +308,7 @@ impl Carrier {
                 self.drivers[at(place)].stage = Stage::Queued;
                 self.queued.push_back(place);
                 if self.entering.is_none() {
-                    self.entering =
-                        Some(Box::pin(async move { places.acquire_owned().await.ok() }));
+                    self.wait_for(places);
                 }
             }
         }
@@ -324,12 +323,14 @@ impl Carrier {
                 Ok(permit) => self.begin(place, permit),
                 Err(places) => {
                     self.queued.push_front(place);
-                    self.entering =
-                        Some(Box::pin(async move { places.acquire_owned().await.ok() }));
-                    return;
+                    return self.wait_for(places);
                 }
             }
         }
+    }
+
+    fn wait_for(&mut self, places: Arc<Semaphore>) {
+        self.entering = Some(Box::pin(async move { places.acquire_owned().await.ok() }));
     }
 
     fn begin(&mut self, place: u32, permit: Option<OwnedSemaphorePermit>) {

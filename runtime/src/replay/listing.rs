@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use crate::indexer::{Connector, HttpOutcome, HttpRequest, Method};
+use crate::indexer::{Connector, HttpOutcome, HttpRequest};
 
 /// Attempts of a request that may be repeated.
 const ATTEMPTS: u32 = 5;
@@ -96,7 +96,7 @@ impl Lister<'_> {
             match answer::refreshed(status, &body, self.catalogue, indices) {
                 RefreshOutcome::Done => return Ok(()),
                 RefreshOutcome::Paused { .. } | RefreshOutcome::Failed => {
-                    why = refusal(status, &body);
+                    why = answer::sentence(status, &body);
                 }
             }
             tokio::time::sleep(PAUSE).await;
@@ -132,7 +132,7 @@ impl Lister<'_> {
                 why,
             };
             if status != 200 {
-                return Err(failed(refusal(status, &body)));
+                return Err(failed(answer::sentence(status, &body)));
             }
             let page: Page<'_> = serde_json::from_slice(&body)
                 .map_err(|error| failed(format!("the answer is not understood: {error}")))?;
@@ -158,37 +158,21 @@ impl Lister<'_> {
     /// Status and body. What may be asked again is tried again: all but the next page of a listing, which
     /// may have been turned.
     async fn ask(&self, asked: request::Request) -> Result<(u16, bytes::Bytes), ListingError> {
-        let request = asked.target.clone();
-        let body = bytes::Bytes::from(asked.body);
-        let is_next_page = request == request::list_on("").target;
+        let request = HttpRequest::asked(asked, Instant::now());
+        let is_next_page = request.path_and_query == request::list_on("").target;
         let mut why = String::new();
         for _ in 0..ATTEMPTS {
-            let outcome = self
-                .connector
-                .execute(HttpRequest {
-                    host_index: 0,
-                    method: match asked.method {
-                        request::Method::Get => Method::Get,
-                        request::Method::Put => Method::Put,
-                        request::Method::Post => Method::Post,
-                        request::Method::Delete => Method::Delete,
-                    },
-                    path_and_query: request.clone(),
-                    body: if body.is_empty() {
-                        Vec::new()
-                    } else {
-                        vec![body.clone()]
-                    },
-                    content_type: asked.content.media_type(),
-                    deadline: Instant::now() + self.deadline,
-                    not_after: None,
-                })
-                .await;
+            let deadline = Instant::now() + self.deadline;
+            let request = HttpRequest {
+                deadline,
+                ..request.clone()
+            };
+            let outcome = self.connector.execute(request).await;
             match outcome {
                 HttpOutcome::Answer {
-                    status: 429 | 503,
+                    status: status @ (429 | 503),
                     body,
-                } => why = refusal(503, &body),
+                } => why = answer::sentence(status, &body),
                 HttpOutcome::Answer { status, body } => return Ok((status, body)),
                 HttpOutcome::NotSent { reason } => why = format!("no answer: {reason}"),
                 HttpOutcome::Unknown { reason } => {
@@ -200,7 +184,10 @@ impl Lister<'_> {
             }
             tokio::time::sleep(PAUSE).await;
         }
-        Err(ListingError { request, why })
+        Err(ListingError {
+            request: request.path_and_query,
+            why,
+        })
     }
 }
 
@@ -213,11 +200,6 @@ fn whole(body: &[u8]) -> Vec<u8> {
         }
         _ => body.to_vec(),
     }
-}
-
-fn refusal(status: u16, body: &[u8]) -> String {
-    let text: String = String::from_utf8_lossy(body).chars().take(200).collect();
-    format!("{status} {text}")
 }
 
 #[cfg(test)]

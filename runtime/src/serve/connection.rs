@@ -85,21 +85,19 @@ impl Handle {
     }
 
     pub(super) fn pause(&self, paused: bool) {
-        let wanted = if paused { Flow::Pause } else { Flow::Read };
+        self.want(if paused { Flow::Pause } else { Flow::Read });
+    }
+
+    pub(super) fn close(&self) {
+        self.want(Flow::Close);
+    }
+
+    /// Nothing is wanted any more of a connection that ends.
+    fn want(&self, wanted: Flow) {
         self.flow.send_if_modified(|flow| {
             let changes = !flow.is_end() && *flow != wanted;
             if changes {
                 *flow = wanted;
-            }
-            changes
-        });
-    }
-
-    pub(super) fn close(&self) {
-        self.flow.send_if_modified(|flow| {
-            let changes = !flow.is_end();
-            if changes {
-                *flow = Flow::Close;
             }
             changes
         });

@@ -19,7 +19,7 @@ use super::coordinator::Message;
 use super::status::Shared;
 use super::{facts, observe};
 use crate::config::Config;
-use crate::indexer::{Connector, HttpOutcome, HttpRequest, Method};
+use crate::indexer::{Connector, HttpOutcome, HttpRequest};
 use crate::store::Store;
 use crate::templates::remote::Remote;
 use crate::templates::{Basis, Verdict};
@@ -78,28 +78,9 @@ impl Asker {
     }
 
     async fn send(&self, asked: request::Request) -> HttpOutcome {
-        let method = match asked.method {
-            request::Method::Get => Method::Get,
-            request::Method::Put => Method::Put,
-            request::Method::Post => Method::Post,
-            request::Method::Delete => Method::Delete,
-        };
-        let body = if asked.body.is_empty() {
-            Vec::new()
-        } else {
-            vec![Bytes::from(asked.body)]
-        };
-        self.connector
-            .execute(HttpRequest {
-                host_index: 0,
-                method,
-                path_and_query: asked.target,
-                body,
-                content_type: asked.content.media_type(),
-                deadline: Instant::now() + self.config.indexer.request_deadline,
-                not_after: None,
-            })
-            .await
+        let deadline = Instant::now() + self.config.indexer.request_deadline;
+        let request = HttpRequest::asked(asked, deadline);
+        self.connector.execute(request).await
     }
 
     /// Status and body, or `None` without an answer.

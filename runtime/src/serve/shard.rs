@@ -25,7 +25,7 @@ use super::connection::Handle;
 use super::coordinator::Message as ToCoordinator;
 use super::status::Shared;
 use super::{facts, observe};
-use crate::indexer::{Connector, HttpOutcome, HttpRequest, Method, NDJSON};
+use crate::indexer::{Connector, HttpOutcome, HttpRequest};
 use crate::store::{DroppedSession, StagedValue, Store};
 
 /// Events taken from the queue at once: their frames are one write to the store.
@@ -399,12 +399,10 @@ impl Shard {
     /// Wakes the writers of the connections that were replied to: each once for all its replies. Then the
     /// coordinator.
     fn flush(&mut self, now: Instant) {
-        let is_over = |(until, _): &(Instant, _)| *until <= now;
-        while self.corked.front().is_some_and(is_over)
-            && let Some((_, connection)) = self.corked.pop_front()
-        {
-            self.unflushed.push(connection);
-        }
+        let over = self.corked.partition_point(|(until, _)| *until <= now);
+        let uncorked = self.corked.drain(..over);
+        self.unflushed
+            .extend(uncorked.map(|(_, connection)| connection));
         self.unflushed.sort_unstable();
         self.unflushed.dedup();
         for connection in self.unflushed.drain(..) {
@@ -470,9 +468,8 @@ impl Shard {
                     bytes: &each.frame.bytes,
                 })
                 .collect();
-            let written = self.parts.store.stage(&values, &self.dropped);
-            // What could not be dropped is cleaned at the next start.
-            self.dropped.clear();
+            let dropped = std::mem::take(&mut self.dropped);
+            let written = self.parts.store.stage(&values, &dropped);
             self.parts
                 .shared
                 .meters
@@ -491,7 +488,11 @@ impl Shard {
                     }
                 }
                 Err(error) => {
-                    tracing::error!(%error, frames = values.len(), "frames are not staged");
+                    // What could not be dropped is cleaned at the next start at the latest.
+                    tracing::error!(
+                        %error, frames = values.len(), ended = dropped.len(),
+                        "frames are not staged, and those of ended sessions not freed",
+                    );
                     for each in &staging {
                         self.feed(Event::StageFailed { stage: each.stage });
                     }
@@ -561,15 +562,11 @@ impl Shard {
         self.bulks.insert(bulk, parts);
         let meters = &self.parts.shared.meters;
         observe::bulk(meters, bulk, operations, body.len() as u64);
-        let asked = request::bulk(timeout_ms);
+        let deadline = self.parts.clock.instant(deadline);
         let request = HttpRequest {
-            host_index: 0,
-            method: Method::Post,
-            path_and_query: asked.target,
             body: vec![self.bodies.share(body)],
-            content_type: NDJSON,
-            deadline: self.parts.clock.instant(deadline),
             not_after: Some(self.parts.clock.instant(not_after)),
+            ..HttpRequest::asked(request::bulk(timeout_ms), deadline)
         };
         let connector = Arc::clone(&self.parts.connector);
         let queue = self.parts.queue.clone();

@@ -63,7 +63,7 @@ impl Carrier {
         match made {
             Ok(stream) => {
                 self.link_number += 1;
-                self.count_link(Some(self.link_number > 1));
+                self.count_made();
                 self.heard = Instant::now();
                 self.link = Some(Link::new(stream, self.shared.framing()));
                 for (place, driver) in self.drivers.iter_mut().enumerate() {
@@ -87,21 +87,20 @@ impl Carrier {
         }
     }
 
-    /// There is one connection more, made anew or not; or there is one less.
-    pub(super) fn count_link(&self, made: Option<bool>) {
+    /// There is one connection more.
+    fn count_made(&self) {
         let statistics = &self.shared.statistics;
-        match made {
-            Some(is_again) => {
-                statistics.connections.fetch_add(1, Ordering::Relaxed);
-                if is_again {
-                    statistics.counted().sessions.reconnects += 1;
-                }
-            }
-            None => {
-                if self.link.is_some() {
-                    statistics.connections.fetch_sub(1, Ordering::Relaxed);
-                }
-            }
+        statistics.connections.fetch_add(1, Ordering::Relaxed);
+        if self.link_number > 1 {
+            statistics.counted().sessions.reconnects += 1;
+        }
+    }
+
+    /// There will be one connection less, if there is one.
+    pub(super) fn count_lost(&self) {
+        if self.link.is_some() {
+            let connections = &self.shared.statistics.connections;
+            connections.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
@@ -125,7 +124,7 @@ impl Carrier {
 
     /// The link is of no more use.
     fn lose(&mut self, what: &str) {
-        self.count_link(None);
+        self.count_lost();
         if self.blow.is_none() {
             self.trouble(what);
         }
