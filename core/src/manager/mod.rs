@@ -59,7 +59,6 @@ use connection::Connection;
 use dispatch::Dispatch;
 use session::{Agent, Lane, Session};
 use timers::Timers;
-use verdict::Finished;
 
 /// How often what is kept without a session is looked through.
 const SWEEP_INTERVAL_MS: u64 = 60_000;
@@ -81,9 +80,8 @@ pub struct Manager<P> {
     /// The lanes that were tainted by themselves and may still be; looked through at each sweep.
     tainted: BTreeSet<(AgentId, ModuleId)>,
     agents: BTreeMap<AgentId, Agent>,
-    finished: BTreeMap<SessionId, Finished>,
-    /// The same, oldest first.
-    finished_order: BTreeMap<u64, SessionId>,
+    /// Finished sessions whose verdicts their lanes keep.
+    finished: BTreeMap<SessionId, (AgentId, ModuleId)>,
     last_finished: u64,
     finished_bytes: usize,
 
@@ -163,7 +161,6 @@ impl<P> Manager<P> {
             tainted: BTreeSet::new(),
             agents: BTreeMap::new(),
             finished: BTreeMap::new(),
-            finished_order: BTreeMap::new(),
             last_finished: 0,
             finished_bytes: 0,
             stages: BTreeMap::new(),
