@@ -165,7 +165,7 @@ impl<P> Manager<P> {
     /// Moves a session to a newer connection of its agent.
     fn move_session(&mut self, id: SessionId, peer: Peer) {
         let deadline = self.now + self.config.idle_timeout_ms;
-        let newer = |session: &&mut Box<Session>| peer.connection > session.peer.connection;
+        let newer = |session: &&mut Session| peer.connection > session.peer.connection;
         if let Some(session) = self.sessions.get_mut(&id).filter(newer) {
             session.peer = peer;
             if session.waits_for_agent() {
@@ -376,7 +376,7 @@ impl<P> Manager<P> {
             agent: session.agent,
             module: session.module,
         }));
-        self.sessions.insert(id, session);
+        self.sessions.insert(session);
         self.acknowledge_start(id, peer, start, out);
     }
 

@@ -62,7 +62,7 @@ pub(super) type Payload = Box<ScannedFrame>;
 #[derive(Debug)]
 pub(super) enum Message {
     /// An event for the machine.
-    Event(Box<Event<Payload>>),
+    Event(Event<Payload>),
     /// A connection, and how it is written to.
     Connected {
         connection: ConnectionId,
@@ -232,10 +232,10 @@ impl Shard {
     fn take(&mut self, message: Message) {
         match message {
             Message::Event(event) => {
-                if let Event::Closed { connection } = &*event {
+                if let Event::Closed { connection } = &event {
                     self.connections.remove(connection);
                 }
-                self.feed(*event);
+                self.feed(event);
             }
             Message::Connected {
                 connection,
