@@ -3,6 +3,7 @@
 //! What the design survives is in this list, and nothing outside it is injected: late writes land within
 //! `late_write_bound_ms` of the moment their request was given up, a store loses only what was not synced.
 
+use crate::choices::Draws;
 use crate::streams::Stream;
 
 macro_rules! faults {
@@ -161,7 +162,7 @@ impl Rates {
     #[must_use]
     pub fn swarm(seed: u64) -> Self {
         let draw = |fault: &Fault| {
-            let mut stream = Stream::new(seed, "rate").fork(fault.label());
+            let mut stream = Stream::new(&Draws::seeded(seed), "rate").fork(fault.label());
             if stream.chance(500_000) {
                 return Rate::Off;
             }
@@ -209,10 +210,10 @@ pub(crate) struct Faults {
 
 impl Faults {
     /// The faults of a run, asleep until [`Faults::set_frozen`] wakes them.
-    pub(crate) fn new(seed: u64, rates: &Rates) -> Self {
+    pub(crate) fn new(draws: &Draws, rates: &Rates) -> Self {
         let source = |fault: &Fault| Source {
             rate: rates.of(*fault),
-            stream: Stream::new(seed, fault.label()),
+            stream: Stream::new(draws, fault.label()),
             fired: 0,
         };
         Self {
@@ -235,6 +236,7 @@ impl Faults {
         let Rate::PerMillion(rate) = source.rate else {
             return false;
         };
+        source.stream.episode();
         let strikes = source.stream.chance(rate);
         source.fired += u64::from(strikes);
         strikes
@@ -247,6 +249,7 @@ impl Faults {
         if self.frozen || source.rate == Rate::Off {
             return false;
         }
+        source.stream.episode();
         let strikes = source.stream.chance(500_000);
         source.fired += u64::from(strikes);
         strikes
@@ -258,7 +261,8 @@ impl Faults {
         let Rate::EveryMs(mean_ms) = source.rate else {
             return None;
         };
-        Some(source.stream.between(1, 2 * mean_ms))
+        source.stream.episode();
+        source.stream.sometime(1, 2 * mean_ms)
     }
 
     /// A recurring fault is due: whether it happens.
@@ -312,10 +316,10 @@ mod tests {
 
     #[test]
     fn kinds_do_not_disturb_each_other() {
-        let mut one = Faults::new(3, &Rates::only(Fault::Item429));
+        let mut one = Faults::new(&Draws::seeded(3), &Rates::only(Fault::Item429));
         let mut both = Rates::only(Fault::Item429);
         both.set(Fault::FrameLost, Rate::PerMillion(500_000));
-        let mut two = Faults::new(3, &both);
+        let mut two = Faults::new(&Draws::seeded(3), &both);
         one.set_frozen(false);
         two.set_frozen(false);
         for _ in 0..500 {

@@ -25,6 +25,7 @@
 
 mod agent_node;
 mod bulk;
+mod choices;
 mod content;
 mod coordinator_node;
 mod faults;
@@ -49,6 +50,7 @@ mod trace;
 mod workload;
 mod world;
 
+pub use choices::{Choice, Choices, Draws, Tape};
 pub use content::{Content, DocKey};
 pub use faults::{Fault, Often, Rate, Rates};
 pub use indexer_node::Fate;

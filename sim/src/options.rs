@@ -2,6 +2,7 @@
 
 use inventory_sync_core::config::{Catalogue, Config};
 
+use crate::choices::Draws;
 use crate::faults::Rates;
 use crate::streams::Stream;
 
@@ -106,7 +107,7 @@ impl Options {
     #[must_use]
     pub fn drawn(seed: u64) -> Self {
         let mut options = Self::calm(seed);
-        let mut sizes = Stream::new(seed, "sizes");
+        let mut sizes = Stream::new(&Draws::seeded(seed), "sizes");
         options.agents = *sizes.pick(&[1, 1, 2, 2, 3, 4]);
         options.shards = *sizes.pick(&[1, 1, 2]);
         options.documents_max = *sizes.pick(&[2, 4, 12, 30]);
@@ -124,7 +125,7 @@ impl Options {
     }
 
     fn draw_times(&mut self) {
-        let mut times = Stream::new(self.seed, "times");
+        let mut times = Stream::new(&Draws::seeded(self.seed), "times");
         let config = &mut self.config;
         config.request_timeout_ms = times.between(200, 8_000);
         config.request_deadline_ms = config.request_timeout_ms + times.between(1, 2_000);
@@ -148,7 +149,7 @@ impl Options {
     }
 
     fn draw_limits(&mut self) {
-        let mut limits = Stream::new(self.seed, "limits");
+        let mut limits = Stream::new(&Draws::seeded(self.seed), "limits");
         let indices = self.config.catalogue.indices().len() as u64;
         // The least that lets every session of the workload through, alone.
         let session = u64::from(self.documents_max.max(self.delta_items_max)) * 2 * indices;

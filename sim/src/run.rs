@@ -8,6 +8,7 @@ use inventory_sync_core::manager::Rules;
 use inventory_sync_core::time::Tick;
 use inventory_sync_core::wire::{Reason, Status};
 
+use crate::choices::{Draws, Tape};
 use crate::faults::Fault;
 use crate::options::Options;
 use crate::oracles::{Counts, Violation};
@@ -69,12 +70,19 @@ pub struct Conduct {
     pub rules: Rules,
     /// The environment's choices, each so many milliseconds after the start.
     pub script: Vec<(u64, Action)>,
+    /// What records the environment's draws, or replays them; without it they follow from the seed alone.
+    pub tape: Option<Tape>,
 }
 
 /// Runs a world to its end.
 #[must_use]
 pub fn run(options: &Options, conduct: Conduct) -> Report {
-    let mut world = World::new(options.clone(), conduct.rules, conduct.keep_text);
+    let mut world = World::new(
+        options.clone(),
+        Draws::of(options.seed, conduct.tape),
+        conduct.rules,
+        conduct.keep_text,
+    );
     world.follow(conduct.script);
     world.begin_work();
     let begin = world.now();

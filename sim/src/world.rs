@@ -11,6 +11,7 @@ use inventory_sync_core::wire::{Reason, Status};
 
 use crate::agent_node::AgentNode;
 use crate::bulk::OverlayCheck;
+use crate::choices::Draws;
 use crate::faults::{Fault, Faults};
 use crate::indexer_node::IndexerNode;
 use crate::manager_node::{Process, Task};
@@ -144,6 +145,8 @@ pub(crate) enum Occurrence {
 /// Everything there is.
 pub(crate) struct World {
     pub(crate) options: Options,
+    /// Where streams come from.
+    pub(crate) draws: Draws,
     pub(crate) rules: Rules,
     pub(crate) schedule: Schedule<Occurrence>,
     pub(crate) trace: Trace,
@@ -176,24 +179,23 @@ pub(crate) struct World {
 
 impl World {
     /// A world in its first moment.
-    pub(crate) fn new(options: Options, rules: Rules, keep_text: bool) -> Self {
-        let seed = options.seed;
+    pub(crate) fn new(options: Options, draws: Draws, rules: Rules, keep_text: bool) -> Self {
         let hold_up_ms = 2 * options.config.idle_timeout_ms;
         let mut world = Self {
             rules,
-            schedule: Schedule::new(seed, Tick(1_000)),
+            schedule: Schedule::new(&draws, Tick(1_000)),
             trace: Trace::new(keep_text),
-            faults: Faults::new(seed, &options.rates),
+            faults: Faults::new(&draws, &options.rates),
             oracles: Oracles::new(options.config.clone()),
-            network: Network::new(seed, options.link_ms, hold_up_ms),
+            network: Network::new(&draws, options.link_ms, hold_up_ms),
             store: Store::default(),
             process: None,
             lives: 0,
             lease_ms: 0,
             indexer: IndexerNode::new(&options),
             agents: Vec::new(),
-            seeds: Stream::new(seed, "machines"),
-            latency: Stream::new(seed, "inner-latency"),
+            seeds: Stream::new(&Draws::seeded(options.seed), "machines"),
+            latency: Stream::new(&draws, "inner-latency"),
             overlay_check: OverlayCheck::default(),
             verdicts: BTreeMap::new(),
             conflicts: 0,
@@ -204,6 +206,7 @@ impl World {
             working: true,
             healed: false,
             options,
+            draws,
         };
         for number in 1..=world.options.agents {
             let node = world.make_agent(AgentId(u64::from(number)));
