@@ -125,7 +125,7 @@ impl World {
         self.trace.note(now, name, '<', &(module, &event));
         let mut commands = std::mem::take(&mut self.agent_commands);
         lane.machine.handle(now, event, &mut commands);
-        if self.trace.steps().is_multiple_of(16) || cfg!(test) {
+        if self.trace.steps().is_multiple_of(self.check_every) || cfg!(test) {
             lane.machine.check_invariants();
         }
         if let Some((at, _)) = lane.machine.next_deadline()
@@ -175,7 +175,10 @@ impl World {
                     },
                 );
             }
-            Some(_) => self.tell_agent(agent, life, module, Event::Tick),
+            Some(_) => {
+                self.heartbeats += 1;
+                self.tell_agent(agent, life, module, Event::Tick);
+            }
             None => {}
         }
     }

@@ -18,6 +18,12 @@ macro_rules! faults {
             /// All kinds.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
+            /// The kind of that name.
+            #[must_use]
+            pub fn labelled(label: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|fault| fault.label() == label)
+            }
+
             /// Its name: in summaries, on the command line, and as the label of its stream.
             #[must_use]
             pub const fn label(self) -> &'static str {
@@ -146,6 +152,51 @@ pub enum Rate {
     EveryMs(u64),
 }
 
+impl Rate {
+    /// As often as a kind may.
+    #[must_use]
+    pub const fn most(fault: Fault) -> Self {
+        match fault.often() {
+            Chance(most) => Self::PerMillion(most),
+            Every(least_ms) => Self::EveryMs(least_ms),
+        }
+    }
+
+    /// A rate drawn for a swarm: with probability ½ off, else from rare to as often as the kind may.
+    #[must_use]
+    pub fn drawn(seed: u64, fault: Fault) -> Self {
+        let mut stream = Stream::new(&Draws::seeded(seed), "rate").fork(fault.label());
+        if stream.chance(500_000) {
+            return Self::Off;
+        }
+        let shift = stream.below(5);
+        match fault.often() {
+            Chance(most) => Self::PerMillion((most >> shift).max(1)),
+            Every(least_ms) => Self::EveryMs(least_ms << shift),
+        }
+    }
+
+    /// The rate that a file gives as a number: in a million, or milliseconds, as the kind has it; 0 is off.
+    #[must_use]
+    pub fn of_number(fault: Fault, number: u64) -> Self {
+        match fault.often() {
+            _ if number == 0 => Self::Off,
+            Chance(_) => Self::PerMillion(u32::try_from(number).unwrap_or(u32::MAX)),
+            Every(_) => Self::EveryMs(number),
+        }
+    }
+
+    /// The number that stands for it in a file.
+    #[must_use]
+    pub fn number(self) -> u64 {
+        match self {
+            Self::Off => 0,
+            Self::PerMillion(rate) => u64::from(rate),
+            Self::EveryMs(every_ms) => every_ms,
+        }
+    }
+}
+
 /// The rates of a run, in the order of [`Fault::ALL`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Rates(Vec<Rate>);
@@ -161,17 +212,7 @@ impl Rates {
     /// as often as that kind allows.
     #[must_use]
     pub fn swarm(seed: u64) -> Self {
-        let draw = |fault: &Fault| {
-            let mut stream = Stream::new(&Draws::seeded(seed), "rate").fork(fault.label());
-            if stream.chance(500_000) {
-                return Rate::Off;
-            }
-            let shift = stream.below(5);
-            match fault.often() {
-                Chance(most) => Rate::PerMillion((most >> shift).max(1)),
-                Every(least_ms) => Rate::EveryMs(least_ms << shift),
-            }
-        };
+        let draw = |fault: &Fault| Rate::drawn(seed, *fault);
         Self(Fault::ALL.iter().map(draw).collect())
     }
 
@@ -179,13 +220,7 @@ impl Rates {
     #[must_use]
     pub fn only(fault: Fault) -> Self {
         let mut rates = Self::calm();
-        rates.set(
-            fault,
-            match fault.often() {
-                Chance(most) => Rate::PerMillion(most),
-                Every(least_ms) => Rate::EveryMs(least_ms),
-            },
-        );
+        rates.set(fault, Rate::most(fault));
         rates
     }
 

@@ -107,6 +107,7 @@ impl World {
             return;
         }
         let unix_ms = self.wall_base_ms + self.now().0;
+        self.heartbeats += u64::from(self.options.shards) + 1;
         for shard in 0..self.options.shards {
             self.tell_shard(life, shard, manager::Event::WallClock { unix_ms });
         }

@@ -175,6 +175,12 @@ pub(crate) struct World {
     pub(crate) working: bool,
     /// Whether everything is healed and the world is to come to rest.
     pub(crate) healed: bool,
+    /// At every how many steps the machines check their own invariants.
+    pub(crate) check_every: u64,
+    /// The step before which, and the tick after which, the run is stopped.
+    pub(crate) stop: (u64, Tick),
+    /// Events that the clock alone told.
+    pub(crate) heartbeats: u64,
 }
 
 impl World {
@@ -205,6 +211,9 @@ impl World {
             wall_base_ms: EPOCH_MS,
             working: true,
             healed: false,
+            check_every: 16,
+            stop: (u64::MAX, Tick(u64::MAX)),
+            heartbeats: 0,
             options,
             draws,
         };
