@@ -230,6 +230,7 @@ impl World {
                 // Some agents read their rows anew before they try again, some do not.
                 let now = self.now();
                 let node = &mut self.agents[agent];
+                node.lanes[module].outbox.rolled_back();
                 if retry_at.is_some_and(|at| at > now)
                     && node.work.chance(500_000)
                     && let Some(renewed) = node.lanes[module].outbox.renew(job, &mut node.work)

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use inventory_sync_core::id::IndexId;
-use inventory_sync_core::manager::Rules;
 use inventory_sync_core::time::Tick;
 use inventory_sync_core::wire::{Reason, Status};
 
@@ -65,8 +64,6 @@ pub struct Report {
 pub struct Conduct {
     /// Whether to keep the readable trace.
     pub keep_text: bool,
-    /// Which delivery rules hold; all of them outside a bug bank.
-    pub rules: Rules,
     /// The environment's choices, each so many milliseconds after the start.
     pub script: Vec<(u64, Action)>,
 }
@@ -74,7 +71,7 @@ pub struct Conduct {
 /// Runs a world to its end.
 #[must_use]
 pub fn run(options: &Options, conduct: Conduct) -> Report {
-    let mut world = World::new(options.clone(), conduct.rules, conduct.keep_text);
+    let mut world = World::new(options.clone(), conduct.keep_text);
     world.follow(conduct.script);
     world.begin_work();
     let begin = world.now();

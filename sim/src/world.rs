@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use inventory_sync_core::answer::BulkOutcome;
 use inventory_sync_core::coordinator;
 use inventory_sync_core::id::{AgentId, ConnectionId, RequestId};
-use inventory_sync_core::manager::{self, Rules};
+use inventory_sync_core::manager;
 use inventory_sync_core::time::Tick;
 use inventory_sync_core::wire::{Reason, Status};
 
@@ -144,7 +144,6 @@ pub(crate) enum Occurrence {
 /// Everything there is.
 pub(crate) struct World {
     pub(crate) options: Options,
-    pub(crate) rules: Rules,
     pub(crate) schedule: Schedule<Occurrence>,
     pub(crate) trace: Trace,
     pub(crate) faults: Faults,
@@ -176,11 +175,10 @@ pub(crate) struct World {
 
 impl World {
     /// A world in its first moment.
-    pub(crate) fn new(options: Options, rules: Rules, keep_text: bool) -> Self {
+    pub(crate) fn new(options: Options, keep_text: bool) -> Self {
         let seed = options.seed;
         let hold_up_ms = 2 * options.config.idle_timeout_ms;
         let mut world = Self {
-            rules,
             schedule: Schedule::new(seed, Tick(1_000)),
             trace: Trace::new(keep_text),
             faults: Faults::new(seed, &options.rates),
