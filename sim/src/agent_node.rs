@@ -236,6 +236,7 @@ impl World {
                 // Some agents read their rows anew before they try again, some do not.
                 let now = self.now();
                 let lane = &mut self.agents[agent].lanes[module];
+                lane.outbox.rolled_back();
                 lane.work.episode();
                 if retry_at.is_some_and(|at| at > now)
                     && lane.work.chance(500_000)

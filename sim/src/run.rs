@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use inventory_sync_core::id::IndexId;
-use inventory_sync_core::manager::Rules;
 use inventory_sync_core::time::Tick;
 use inventory_sync_core::wire::{Reason, Status};
 
@@ -70,8 +69,6 @@ pub struct Report {
 pub struct Conduct {
     /// Whether to keep the readable trace.
     pub keep_text: bool,
-    /// Which delivery rules hold; all of them outside a bug bank.
-    pub rules: Rules,
     /// The environment's choices, each so many milliseconds after the start.
     pub script: Vec<(u64, Action)>,
     /// What records the environment's draws, or replays them; without it they follow from the seed alone.
@@ -97,7 +94,6 @@ pub fn run(options: &Options, conduct: Conduct) -> Report {
     let mut world = World::new(
         options.clone(),
         Draws::of(options.seed, conduct.tape),
-        conduct.rules,
         conduct.keep_text,
     );
     if conduct.thorough {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use inventory_sync_core::answer::BulkOutcome;
 use inventory_sync_core::coordinator;
 use inventory_sync_core::id::{AgentId, ConnectionId, RequestId};
-use inventory_sync_core::manager::{self, Rules};
+use inventory_sync_core::manager;
 use inventory_sync_core::time::Tick;
 use inventory_sync_core::wire::{Reason, Status};
 
@@ -147,7 +147,6 @@ pub(crate) struct World {
     pub(crate) options: Options,
     /// Where streams come from.
     pub(crate) draws: Draws,
-    pub(crate) rules: Rules,
     pub(crate) schedule: Schedule<Occurrence>,
     pub(crate) trace: Trace,
     pub(crate) faults: Faults,
@@ -185,10 +184,9 @@ pub(crate) struct World {
 
 impl World {
     /// A world in its first moment.
-    pub(crate) fn new(options: Options, draws: Draws, rules: Rules, keep_text: bool) -> Self {
+    pub(crate) fn new(options: Options, draws: Draws, keep_text: bool) -> Self {
         let hold_up_ms = 2 * options.config.idle_timeout_ms;
         let mut world = Self {
-            rules,
             schedule: Schedule::new(&draws, Tick(1_000)),
             trace: Trace::new(keep_text),
             faults: Faults::new(&draws, &options.rates),

@@ -2,6 +2,7 @@
 
 use super::session::{Phase, Step, place};
 use super::{Command, IndexState, Manager, Observation, Out, Reply, Tally, Timer};
+use crate::bug::{Bug, if_planted, is_planted};
 use crate::document::{Failure, Failures};
 use crate::id::{AgentId, IndexId, ModuleId, Peer, SessionId, VERSION_STEP, Version};
 use crate::time::Tick;
@@ -215,7 +216,9 @@ impl<P> Manager<P> {
             peer: session.peer,
             message,
         });
-        out.push(Command::Discard { session: id });
+        if !is_planted(Bug::StagingKept) {
+            out.push(Command::Discard { session: id });
+        }
 
         self.delivering.remove(&id);
         for timer in [
@@ -229,6 +232,7 @@ impl<P> Manager<P> {
             self.timers.disarm(timer);
         }
         let items = u64::from(session.size);
+        let items = if_planted(Bug::QuotaLeak, 0, items);
         self.items -= items;
         self.bytes -= session.intake.bytes;
         if let Some(agent) = self.agents.get_mut(&session.agent) {

@@ -18,8 +18,6 @@
 mod list;
 mod world;
 
-use inventory_sync_core::manager::Rules;
-
 use crate::choices::{Choices, Tape};
 use crate::finding::{Finding, Outcome, attempt};
 use crate::options::Options;
@@ -72,9 +70,8 @@ pub struct Shrunk {
 
 /// Shrinks a run that fails. `go_on` is asked before each candidate; when it says no, the smallest so far is
 /// the result. Nothing if the case does not fail.
-pub fn shrink(case: Case, rules: Rules, go_on: &mut dyn FnMut(Progress) -> bool) -> Option<Shrunk> {
+pub fn shrink(case: Case, go_on: &mut dyn FnMut(Progress) -> bool) -> Option<Shrunk> {
     let conduct = Conduct {
-        rules,
         thorough: true,
         ..Conduct::default()
     };
