@@ -214,7 +214,7 @@ fn run_one(
 
 fn judge(report: &Report, seed: u64, again: &str) -> u8 {
     let (code, what) = match &report.ending {
-        Ending::Sound => return 0,
+        Ending::Sound | Ending::Stopped => return 0,
         Ending::Unsafe(violation) => (exit::SAFETY, violation.to_string()),
         Ending::Stuck { reason } => (
             exit::LIVENESS,
