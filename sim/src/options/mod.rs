@@ -5,6 +5,7 @@
 //!                                     settings by name ──▶ Options   (replay files, the shrinker)
 //! ```
 
+mod limits;
 mod plan;
 mod presets;
 mod settings;
@@ -15,7 +16,7 @@ pub use settings::{SETTINGS, Setting, SettingError};
 
 use inventory_sync_core::config::Config;
 
-use crate::faults::{Fault, Often, Rate, Rates};
+use crate::faults::Rates;
 
 /// Everything that decides a run, but the code.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -123,162 +124,6 @@ impl Options {
         let indices = self.config.catalogue.indices().len() as u64;
         u64::from(self.documents_max.max(self.delta_items_max)) * 2 * indices
     }
-
-    /// Checks that the design promises to survive what these options make of the world.
-    ///
-    /// # Errors
-    /// A sentence that names the setting, its value and what it must be.
-    pub fn validate(&self) -> Result<(), String> {
-        self.config.validate()?;
-        let config = &self.config;
-        let least = [
-            ("agents", u64::from(self.agents), 1, "it is a fleet"),
-            ("shards", u64::from(self.shards), 1, "the manager has one"),
-            (
-                "modules",
-                config.catalogue.modules().len() as u64,
-                1,
-                "agents have one",
-            ),
-            (
-                "indices_per_module",
-                config.catalogue.indices().len() as u64,
-                1,
-                "modules have one",
-            ),
-            (
-                "documents_max",
-                u64::from(self.documents_max),
-                1,
-                "a document is needed",
-            ),
-            (
-                "delta_items_max",
-                u64::from(self.delta_items_max),
-                1,
-                "a Delta says something",
-            ),
-            (
-                "frame_bytes_max",
-                self.frame_bytes_max,
-                4_096,
-                "the largest document must fit",
-            ),
-            ("link_ms", self.link_ms, 1, "nothing is instant"),
-            ("indexer_ms", self.indexer_ms, 1, "nothing is instant"),
-            (
-                "refresh_every_ms",
-                self.refresh_every_ms,
-                1,
-                "time must pass",
-            ),
-            (
-                "lease_ms",
-                self.lease_ms,
-                15 * self.indexer_ms,
-                "it must be renewed in time: 15 times indexer_ms",
-            ),
-            (
-                "request_deadline_ms",
-                config.request_deadline_ms,
-                4 * self.indexer_ms,
-                "a healthy Indexer answers in time: 4 times indexer_ms",
-            ),
-            (
-                "idle_timeout_ms",
-                config.idle_timeout_ms,
-                10 * self.link_ms,
-                "a healthy agent answers in time: 10 times link_ms",
-            ),
-            (
-                "items_per_session_max",
-                config.items_per_session_max,
-                self.session_items(),
-                "every session of the workload must fit",
-            ),
-            (
-                "items_per_agent_max",
-                config.items_per_agent_max,
-                config.items_per_session_max,
-                "a session must fit",
-            ),
-            (
-                "items_max",
-                config.items_max,
-                config.items_per_agent_max,
-                "an agent must fit",
-            ),
-            (
-                "bytes_per_session_max",
-                config.bytes_per_session_max,
-                1 << 20,
-                "every session of the workload must fit",
-            ),
-            (
-                "bytes_per_agent_max",
-                config.bytes_per_agent_max,
-                config.bytes_per_session_max,
-                "a session must fit",
-            ),
-            (
-                "bytes_max",
-                config.bytes_max,
-                config.bytes_per_agent_max,
-                "an agent must fit",
-            ),
-            (
-                "bulk_bytes_max",
-                config.bulk_bytes_max,
-                6_000,
-                "the largest document must fit",
-            ),
-            (
-                "open_bytes_per_connection_max",
-                config.open_bytes_per_connection_max,
-                if self.relays { 8 << 20 } else { 1 },
-                "an agent behind a relay is refused beyond it and sends no slower next time",
-            ),
-            (
-                "retry_max_ms",
-                config.retry_max_ms,
-                config.retry_base_ms,
-                "it is not below retry_base_ms",
-            ),
-        ];
-        for (name, value, least, why) in least {
-            if value < least {
-                return Err(format!(
-                    "{name} is {value}, it must be at least {least}: {why}"
-                ));
-            }
-        }
-        if self.documents_max >= 1_000_000 {
-            return Err(
-                "documents_max must be below 1000000: above are items that cannot be stored"
-                    .to_owned(),
-            );
-        }
-        for fault in Fault::ALL {
-            match (fault.often(), self.rates.of(*fault)) {
-                (_, Rate::Off)
-                | (Often::Chance(_), Rate::PerMillion(1..=1_000_000))
-                | (Often::Every(_), Rate::EveryMs(1..)) => {}
-                (Often::Chance(_), rate) => {
-                    return Err(format!(
-                        "fault {} cannot have the rate {rate:?}: it happens so many times in a million",
-                        fault.label()
-                    ));
-                }
-                (Often::Every(_), rate) => {
-                    return Err(format!(
-                        "fault {} cannot have the rate {rate:?}: it happens every so many milliseconds",
-                        fault.label()
-                    ));
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]
@@ -292,16 +137,5 @@ mod tests {
         }
         assert_eq!(Options::calm(1).validate(), Ok(()));
         assert_ne!(Options::drawn(1), Options::drawn(2));
-    }
-
-    #[test]
-    fn what_the_design_does_not_survive_is_refused() {
-        let mut options = Options::calm(1);
-        options.config.items_per_session_max = 1;
-        let refusal = options.validate().unwrap_err();
-        assert!(
-            refusal.starts_with("items_per_session_max is 1, it must be at least 160"),
-            "{refusal}"
-        );
     }
 }
