@@ -4,6 +4,7 @@
 //! `late_write_bound_ms` of the moment their request was given up, a store loses only what was not synced.
 
 use crate::streams::Stream;
+use crate::trace::Struck;
 
 macro_rules! faults {
     ($($(#[$doc:meta])* $variant:ident = $label:literal, $often:expr;)+) => {
@@ -205,6 +206,7 @@ impl Rates {
 pub(crate) struct Faults {
     sources: Vec<Source>,
     frozen: bool,
+    struck: Struck,
 }
 
 impl Faults {
@@ -218,7 +220,13 @@ impl Faults {
         Self {
             sources: Fault::ALL.iter().map(source).collect(),
             frozen: true,
+            struck: Struck::default(),
         }
+    }
+
+    /// Where the labels of what strikes are noted, for a recording.
+    pub(crate) fn tell(&mut self, struck: Struck) {
+        self.struck = struck;
     }
 
     /// Whether nothing new goes wrong from now on.
@@ -237,6 +245,7 @@ impl Faults {
         };
         let strikes = source.stream.chance(rate);
         source.fired += u64::from(strikes);
+        self.struck.note(fault, strikes);
         strikes
     }
 
@@ -249,6 +258,7 @@ impl Faults {
         }
         let strikes = source.stream.chance(500_000);
         source.fired += u64::from(strikes);
+        self.struck.note(fault, strikes);
         strikes
     }
 
@@ -264,6 +274,7 @@ impl Faults {
     /// A recurring fault is due: whether it happens.
     pub(crate) fn falls_due(&mut self, fault: Fault) -> bool {
         self.sources[fault as usize].fired += u64::from(!self.frozen);
+        self.struck.note(fault, !self.frozen);
         !self.frozen
     }
 

@@ -21,6 +21,7 @@ use crate::faults::Fault;
 use crate::options::Options;
 use crate::oracles::Rendered;
 use crate::requests::late_ms;
+use crate::trace::Link;
 use crate::world::{Occurrence, World};
 
 /// The index of the writer document.
@@ -156,6 +157,7 @@ impl World {
             return;
         }
         request.settled = true;
+        self.trace.arrived(now, Link::Bulk(key));
         let (fate, late) = (request.fate, request.answered);
         let mut operations = std::mem::take(&mut request.operations);
         match fate {
@@ -284,6 +286,7 @@ impl World {
             not_before: Tick(0),
         };
         self.indexer.requests.insert(key, request);
+        self.record_straggler(key, after_ms);
         self.schedule
             .after(after_ms, Occurrence::RequestArrives(key));
     }

@@ -25,6 +25,7 @@
 
 mod agent_node;
 mod bulk;
+mod chart;
 mod content;
 mod coordinator_node;
 mod faults;
@@ -49,6 +50,10 @@ mod trace;
 mod workload;
 mod world;
 
+pub use chart::{
+    Class, Gap, GapKind, Lifeline, LifelineKind, Message, Moment, Passage, Phase, Recording,
+    Session, Verdict,
+};
 pub use content::{Content, DocKey};
 pub use faults::{Fault, Often, Rate, Rates};
 pub use indexer_node::Fate;

@@ -8,6 +8,7 @@ use inventory_sync_core::manager::Rules;
 use inventory_sync_core::time::Tick;
 use inventory_sync_core::wire::{Reason, Status};
 
+use crate::chart::Recording;
 use crate::faults::Fault;
 use crate::options::Options;
 use crate::oracles::{Counts, Violation};
@@ -58,6 +59,8 @@ pub struct Report {
     pub manager_lives: u32,
     /// The readable trace, if it was wanted.
     pub trace: Option<String>,
+    /// The recording, if it was wanted.
+    pub recording: Option<Recording>,
 }
 
 /// How to run, beside the options.
@@ -65,6 +68,8 @@ pub struct Report {
 pub struct Conduct {
     /// Whether to keep the readable trace.
     pub keep_text: bool,
+    /// Whether to record the run, so that it can be drawn. Changes nothing in the run.
+    pub record: bool,
     /// Which delivery rules hold; all of them outside a bug bank.
     pub rules: Rules,
     /// The environment's choices, each so many milliseconds after the start.
@@ -75,6 +80,9 @@ pub struct Conduct {
 #[must_use]
 pub fn run(options: &Options, conduct: Conduct) -> Report {
     let mut world = World::new(options.clone(), conduct.rules, conduct.keep_text);
+    if conduct.record {
+        world.record();
+    }
     world.follow(conduct.script);
     world.begin_work();
     let begin = world.now();
@@ -85,7 +93,9 @@ pub fn run(options: &Options, conduct: Conduct) -> Report {
     }
     let healed_at = world.now();
     let ending = ending.unwrap_or_else(|| converge(&mut world));
+    let recording = world.trace.recorded(world.now(), &ending);
     Report {
+        recording,
         steps: world.trace.steps(),
         events: world.trace.events(),
         simulated_ms: world.now().since(begin),

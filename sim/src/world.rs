@@ -21,7 +21,7 @@ use crate::schedule::Schedule;
 use crate::script::Action;
 use crate::store::{Scanned, Store};
 use crate::streams::Stream;
-use crate::trace::Trace;
+use crate::trace::{Link, Trace};
 
 /// The true time at tick 0, in milliseconds since the Unix epoch.
 pub(crate) const EPOCH_MS: u64 = 1_790_000_000_000;
@@ -234,6 +234,7 @@ impl World {
         self.trace.step();
         self.oracles.set_now(self.schedule.now());
         self.happen(occurrence);
+        self.trace.settle();
         true
     }
 
@@ -256,7 +257,11 @@ impl World {
             Occurrence::ShardTold { life, shard, event } => self.tell_shard(life, shard, *event),
             Occurrence::ShardMail { life, shard } => self.open_shard_mail(life, shard),
             Occurrence::CoordinatorTick { life } => self.tick_coordinator(life),
-            Occurrence::CoordinatorTold { life, event } => self.tell_coordinator(life, *event),
+            Occurrence::CoordinatorTold { life, event } => {
+                self.trace
+                    .control_answered(self.schedule.now(), life, &event);
+                self.tell_coordinator(life, *event);
+            }
             Occurrence::CoordinatorMail { life } => self.open_coordinator_mail(life),
             Occurrence::WallClock { life } => self.wall_clock(life),
             Occurrence::Flush { life, shard } => self.flush(life, shard),
@@ -271,7 +276,11 @@ impl World {
             }
             Occurrence::StartManager => self.start_process(),
             Occurrence::RequestArrives(key) => self.request_arrives(key),
-            Occurrence::RequestAnswered(key, outcome) => self.tell_outcome(key, *outcome),
+            Occurrence::RequestAnswered(key, outcome) => {
+                self.trace
+                    .arrived(self.schedule.now(), Link::BulkAnswer(key));
+                self.tell_outcome(key, *outcome);
+            }
             Occurrence::RequestGivenUp(key) => self.request_given_up(key),
             Occurrence::Control {
                 life,

@@ -83,6 +83,7 @@ fn broken(name: &str, options: &Options, rule: Rule, script: &[(u64, Action)]) {
             script: script.to_vec(),
             keep_text: true,
             rules,
+            ..Conduct::default()
         },
     );
     match report.ending {
