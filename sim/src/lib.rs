@@ -25,7 +25,7 @@
 
 mod agent_node;
 mod bulk;
-mod chart;
+pub mod chart;
 mod content;
 mod coordinator_node;
 mod faults;
@@ -50,10 +50,7 @@ mod trace;
 mod workload;
 mod world;
 
-pub use chart::{
-    Class, Gap, GapKind, Lifeline, LifelineKind, Message, Moment, Passage, Phase, Recording,
-    Session, Verdict,
-};
+pub use chart::Recording;
 pub use content::{Content, DocKey};
 pub use faults::{Fault, Often, Rate, Rates};
 pub use indexer_node::Fate;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Parser, Subcommand};
+use inventory_sim::chart::written;
 use inventory_sim::{Conduct, Ending, Fault, Options, Rates, Report, run};
 use inventory_sync_core::wire::{Reason, Status};
 
@@ -45,7 +46,8 @@ struct RunArguments {
     /// How many seeds, one after the other.
     #[arg(long, default_value_t = 1)]
     seeds: u64,
-    /// Writes the readable trace of the (first) seed to this file.
+    /// Writes what happened in the (first) seed to this file: a chart to look at in a browser if its name ends
+    /// in .html, else a transcript.
     #[arg(long, value_name = "FILE")]
     trace: Option<std::path::PathBuf>,
     /// Runs each seed twice and compares the trace hashes.
@@ -160,20 +162,23 @@ fn run_one(
         print_options(options);
     }
     let conduct = || Conduct {
-        keep_text: text.is_some(),
+        record: text.is_some(),
         ..Conduct::default()
     };
     let began = Instant::now();
     // A failed assertion of a machine is a finding like others: the seed must be told.
     let outcome = std::panic::catch_unwind(|| run(options, conduct()));
-    let Ok(report) = outcome else {
+    let Ok(mut report) = outcome else {
         println!("FAILED      an assertion failed; the message stands above");
         println!("again       {again}");
         return exit::ASSERTION;
     };
     let spent_ms = elapsed_ms(began);
-    if let (Some(path), Some(text)) = (text, &report.trace)
-        && let Err(error) = std::fs::write(path, text)
+    if let Some(recording) = &mut report.recording {
+        recording.title.clone_from(&again);
+    }
+    if let (Some(path), Some(recording)) = (text, &report.recording)
+        && let Err(error) = std::fs::write(path, written(recording, &path.to_string_lossy()))
     {
         eprintln!("the trace cannot be written to {}: {error}", path.display());
     }
@@ -227,7 +232,7 @@ fn judge(report: &Report, seed: u64, again: &str) -> u8 {
     };
     println!("FAILED      seed {seed} at step {}", report.steps);
     println!("{what}");
-    println!("again       {again} --trace trace.txt");
+    println!("again       {again} --trace trace.html");
     code
 }
 

@@ -1,8 +1,7 @@
 //! A recording is of the run itself, and all its parts fit together.
 
-use inventory_sim::{
-    Class, Conduct, Ending, Fault, Gap, GapKind, Options, Passage, Rates, Recording, run,
-};
+use inventory_sim::chart::{Class, Gap, GapKind, Passage, Recording};
+use inventory_sim::{Conduct, Ending, Fault, Options, Rates, run};
 
 fn recorded(options: &Options) -> Recording {
     let conduct = Conduct {
@@ -47,10 +46,7 @@ fn check(recording: &Recording) {
                     Passage::Lost | Passage::UnderWay
                 ));
             }
-            None => assert!(matches!(
-                message.passage,
-                Passage::Lost | Passage::UnderWay
-            )),
+            None => assert!(matches!(message.passage, Passage::Lost | Passage::UnderWay)),
         }
     }
     for Gap {

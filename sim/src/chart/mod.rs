@@ -13,12 +13,26 @@
 
 mod hooks;
 mod labels;
+mod page;
 mod recorder;
 mod recording;
+mod transcript;
 
 pub(crate) use labels::Describe;
+pub use page::{data, html};
 pub(crate) use recorder::Recorder;
 pub use recording::{
     Class, Gap, GapKind, Lifeline, LifelineKind, Message, Moment, Passage, Phase, Recording,
     Session, Verdict,
 };
+pub use transcript::{transcript, whole};
+
+/// A recording in the form that a file's name asks for: a page if it ends in `.html`, else a transcript.
+#[must_use]
+pub fn written(recording: &Recording, file_name: &str) -> String {
+    if file_name.ends_with(".html") {
+        html(recording)
+    } else {
+        whole(recording)
+    }
+}

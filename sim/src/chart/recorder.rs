@@ -182,6 +182,7 @@ impl Recorder {
             session,
             agent: agent.or(line.agent).or(of_session),
             module: line.module,
+            arriving: None,
         });
         let place = self.recording.moments.len() - 1;
         self.last = Some(place);
@@ -230,9 +231,19 @@ impl Recorder {
                 self.tie(&line.says, Some(moment), None);
             }
             _ => {
-                self.push(place, line.clone(), detail);
+                let says = line.says.clone();
+                // A frame that was left unread until now.
+                let line = match line.class {
+                    Class::Message if is_answer => Line {
+                        class: Class::News,
+                        label: format!("reads {}", line.label),
+                        ..line
+                    },
+                    _ => line,
+                };
+                self.push(place, line, detail);
                 let moment = self.last;
-                self.tie(&line.says, moment, None);
+                self.tie(&says, moment, None);
             }
         }
     }
@@ -390,6 +401,7 @@ impl Recorder {
         let moment = self.push(to, line, String::new());
         self.recording.moments[moment].session = session;
         self.recording.moments[moment].agent = agent;
+        self.recording.moments[moment].arriving = Some(flight.message);
         let message = &mut self.recording.messages[flight.message];
         message.arrived = Some(moment);
         message.passage = Passage::Arrived;

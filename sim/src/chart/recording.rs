@@ -6,7 +6,8 @@ use inventory_sync_core::id::SessionId;
 ///
 /// # Invariants
 /// * `moments` are in the order in which they happened; steps and ticks never go back.
-/// * Every index into `lifelines`, `moments` and `sessions` exists.
+/// * Every index into `lifelines`, `moments`, `messages` and `sessions` exists.
+/// * Messages are in the order in which they left.
 /// * A message leaves at or before the moment at which it arrives, and each of its moments lies on the
 ///   lifeline that the message names.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -118,6 +119,8 @@ pub struct Moment {
     pub agent: Option<u64>,
     /// The agent's module it is about.
     pub module: Option<usize>,
+    /// The message that arrives with it, as a place in [`Recording::messages`].
+    pub arriving: Option<usize>,
 }
 
 /// What became of a message on its way.
