@@ -82,6 +82,8 @@ pub(crate) struct IndexerNode {
     pub(crate) requests_made: u64,
     /// What is to become of the next requests; a script's choice.
     pub(crate) scripted: std::collections::VecDeque<Fate>,
+    /// The number of a document whose next operation is to be refused; a script's choice.
+    pub(crate) refusing: Option<u32>,
 }
 
 impl IndexerNode {
@@ -99,6 +101,7 @@ impl IndexerNode {
             requests: BTreeMap::new(),
             requests_made: 0,
             scripted: std::collections::VecDeque::new(),
+            refusing: None,
         }
     }
 
@@ -223,7 +226,11 @@ impl World {
         let now_ms = self.unix_ms();
         let mut items = Vec::with_capacity(operations.len());
         for (operation, rendered) in operations {
-            let item = if self.faults.strikes(Fault::Item429) {
+            let item = if self.indexer.refusing == Some(rendered.key.number()) {
+                self.indexer.refusing = None;
+                self.oracles.refused(rendered, 400);
+                Item::Injected(400, "mapper_parsing_exception")
+            } else if self.faults.strikes(Fault::Item429) {
                 Item::Injected(429, "rejected_execution_exception")
             } else if self.faults.strikes(Fault::Item503) {
                 Item::Injected(503, "unavailable_shards_exception")

@@ -39,9 +39,12 @@ impl World {
     /// Puts a frame on its way.
     pub(crate) fn send_frame(&mut self, connection: ConnectionId, way: Way, packet: &Packet) {
         let now = self.now();
-        let travels = self
-            .network
-            .send(now, connection, way, packet, &mut self.faults);
+        let travels = if self.is_lost(connection, way) {
+            Vec::new()
+        } else {
+            self.network
+                .send(now, connection, way, packet, &mut self.faults)
+        };
         self.record_frame(connection, way, packet, &travels);
         for travel in travels {
             match travel {

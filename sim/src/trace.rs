@@ -116,7 +116,7 @@ impl fmt::Display for Node {
             Self::Shard(number) => f.pad(&format!("shard {number}")),
             Self::Coordinator => f.pad("coordinator"),
             Self::Agent(number) => f.pad(&format!("agent {number}")),
-            Self::Indexer => f.pad("indexer"),
+            Self::Indexer => f.pad("Indexer"),
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::network::{Network, Packet, Way};
 use crate::options::Options;
 use crate::oracles::Oracles;
 use crate::schedule::Schedule;
-use crate::script::Action;
+use crate::script::{Action, Loss};
 use crate::store::{Scanned, Store};
 use crate::streams::Stream;
 use crate::trace::{Link, Trace};
@@ -170,6 +170,8 @@ pub(crate) struct World {
     pub(crate) wall_base_ms: u64,
     /// Whether agents change their content and synchronise by themselves.
     pub(crate) working: bool,
+    /// Frames that a script lets go missing.
+    pub(crate) losses: Vec<Loss>,
     /// Whether everything is healed and the world is to come to rest.
     pub(crate) healed: bool,
 }
@@ -202,6 +204,7 @@ impl World {
             agent_commands: Vec::new(),
             wall_base_ms: EPOCH_MS,
             working: true,
+            losses: Vec::new(),
             healed: false,
             options,
         };

@@ -97,7 +97,12 @@ impl World {
         let Some(request) = self.indexer.requests.get(&key) else {
             return;
         };
-        let (shard, bulk, garbled) = (request.shard, request.bulk, request.fate == Fate::Garbled);
+        let (shard, garbled) = (request.shard, request.fate == Fate::Garbled);
+        let line = bulk_answered(request.bulk, status, outcome);
+        let line = match request.parts.first() {
+            Some(part) => line.of(part.session),
+            None => line,
+        };
         let Some(recorder) = self.trace.recorder() else {
             return;
         };
@@ -107,7 +112,7 @@ impl World {
             to: Node::Shard(shard),
             due: None,
             digest: 0,
-            line: bulk_answered(bulk, status, outcome),
+            line,
             remark: if garbled { "garbled" } else { "" }.to_owned(),
             lost: false,
             inside: false,

@@ -14,12 +14,14 @@
 mod hooks;
 mod labels;
 mod page;
+mod picture;
 mod recorder;
 mod recording;
 mod transcript;
 
 pub(crate) use labels::Describe;
 pub use page::{data, html};
+pub use picture::picture;
 pub(crate) use recorder::Recorder;
 pub use recording::{
     Class, Gap, GapKind, Lifeline, LifelineKind, Message, Moment, Passage, Phase, Recording,

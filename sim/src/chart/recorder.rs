@@ -16,7 +16,7 @@ use inventory_sync_core::config::Catalogue;
 use inventory_sync_core::id::{NO_SESSION, SessionId};
 use inventory_sync_core::time::Tick;
 
-use super::labels::{Describe, Line, Says};
+use super::labels::{Describe, Line, Says, seconds};
 use super::recording::{
     Class, Gap, GapKind, Lifeline, LifelineKind, Message, Moment, Passage, Phase, Recording,
     Session, Verdict,
@@ -30,10 +30,22 @@ use crate::trace::{Link, Node, Struck};
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     pub(super) catalogue: Catalogue,
+    now: Tick,
     sessions: BTreeMap<SessionId, usize>,
 }
 
 impl Names {
+    /// How long it is from now to a tick: a reader has no clock of the machines.
+    pub(super) fn until(&self, at: Tick) -> String {
+        seconds(at.since(self.now))
+    }
+
+    /// The name of a module.
+    pub(super) fn module(&self, place: usize) -> &str {
+        let module = self.catalogue.modules().get(place);
+        module.map_or("an unknown module", |module| module.name.as_str())
+    }
+
     /// The place of a session that was opened.
     pub(super) fn place(&self, session: SessionId) -> Option<usize> {
         self.sessions.get(&session).copied()
@@ -107,6 +119,7 @@ impl Recorder {
         let mut recorder = Self {
             names: Names {
                 catalogue: options.config.catalogue.clone(),
+                now,
                 sessions: BTreeMap::new(),
             },
             struck: Struck::kept(),
@@ -198,7 +211,7 @@ impl Recorder {
         way: char,
         what: &dyn Describe,
     ) {
-        (self.step, self.now) = (step, now);
+        (self.step, self.now, self.names.now) = (step, now, now);
         let line = what.describe(&self.names);
         let Some(line) = line else { return };
         let place = self.place(node);
@@ -217,7 +230,7 @@ impl Recorder {
             return;
         }
         self.flush_struck();
-        let detail = format!("{what:?}");
+        let detail = what.detail();
         let is_answer = way == '<';
         match self.waiting {
             Some((moment, _)) if is_answer && self.recording.moments[moment].lifeline == place => {
@@ -329,7 +342,8 @@ impl Recorder {
         let struck = self.struck.take();
         let departure = self
             .last
-            .filter(|last| self.recording.moments[*last].lifeline == from);
+            .filter(|last| self.recording.moments[*last].lifeline == from)
+            .filter(|last| self.recording.moments[*last].arriving.is_none());
         let left = match departure {
             Some(last) => last,
             None => self.push(from, parcel.line.clone(), String::new()),

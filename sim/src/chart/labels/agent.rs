@@ -21,7 +21,7 @@ fn routine(label: impl Into<String>) -> Line {
 }
 
 impl Describe for (usize, &Event<Packet>) {
-    fn describe(&self, _: &Names) -> Option<Line> {
+    fn describe(&self, names: &Names) -> Option<Line> {
         let line = match self.1 {
             Event::Tick => Line::new(Class::Timer, "a timer is due".to_owned()),
             Event::Connected { .. } => news("connected"),
@@ -35,8 +35,9 @@ impl Describe for (usize, &Event<Packet>) {
                 Answer::Hello(_) => message_line("Hello".to_owned()),
             },
             Event::Sync { job } => news(format!(
-                "job {}: {} of {}",
+                "job {} of {}: {} of {}",
                 job.id,
+                names.module(self.0),
                 job.mode,
                 many(u64::from(job.size), "row")
             )),
@@ -54,6 +55,10 @@ impl Describe for (usize, &Event<Packet>) {
             module: Some(self.0),
             ..line
         })
+    }
+
+    fn detail(&self) -> String {
+        format!("{:?}", self.1)
     }
 }
 
@@ -88,11 +93,15 @@ impl Describe for (usize, &Command<Packet>) {
             Command::RollBack {
                 cause, retry_at, ..
             } => decision(match retry_at {
-                Some(at) => format!("rolls back: {cause}; again at {}", super::seconds(at.0)),
+                Some(at) => format!("rolls back: {cause}; again in {}", names.until(*at)),
                 None => format!("rolls back: {cause}"),
             }),
             Command::Finished { job, outcome } => {
-                decision(format!("job {job} ends: {}", outcome_text(outcome)))
+                let module = names.module(self.0);
+                decision(format!(
+                    "job {job} of {module} ends: {}",
+                    outcome_text(outcome)
+                ))
             }
             Command::Reconnect { .. } => decision("connects"),
             Command::Remember { .. } => routine("remembers the manager's version"),
@@ -106,6 +115,10 @@ impl Describe for (usize, &Command<Packet>) {
             module: Some(self.0),
             ..line
         })
+    }
+
+    fn detail(&self) -> String {
+        format!("{:?}", self.1)
     }
 }
 

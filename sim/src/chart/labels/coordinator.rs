@@ -120,7 +120,7 @@ fn observed(observation: &Observation, names: &Names) -> Line {
         Observation::Index { index, state, .. } => decision(format!(
             "{} becomes {}",
             index_text(*index, names),
-            state_text(*state)
+            state_text(*state, names)
         )),
         Observation::ForeignWriter { writer } => decision(format!("sees another writer: {writer}")),
         Observation::ClockAhead { .. } => decision("the clock is far ahead"),

@@ -150,8 +150,12 @@ pub(crate) fn bulk_sent(bulk: BulkId, parts: &[Part], names: &Names) -> Line {
         .map(|part| names.session(part.session))
         .collect();
     sessions.dedup();
-    let label = format!("bulk #{bulk} {what} of {}", sessions.join(", "));
-    let line = message_line(label);
+    // A line names its own session anyway.
+    let of = match sessions.len() {
+        0 | 1 => String::new(),
+        _ => format!(" of {}", sessions.join(", ")),
+    };
+    let line = message_line(format!("bulk #{bulk}: {what}{of}"));
     match parts {
         [first, ..] => line.of(first.session),
         [] => line,
@@ -164,7 +168,7 @@ pub(crate) fn bulk_answered(bulk: BulkId, status: u16, outcome: &BulkOutcome) ->
         BulkOutcome::Answered { .. } => outcome_of(outcome),
         _ => status.to_string(),
     };
-    message_line(format!("bulk #{bulk}: {what}"))
+    message_line(format!("bulk #{bulk} answered: {what}"))
 }
 
 /// What became of a bulk request.

@@ -8,7 +8,7 @@ use inventory_sync_core::manager::{
 
 use super::frames::{end_ack, message_line, outcome_of, req_ret, start, start_ack};
 use super::{
-    Describe, Line, Says, bulk_sent, index_text, indices_text, many, runs_text, seconds, sequences,
+    Describe, Line, Says, bulk_sent, index_text, indices_text, many, runs_text, sequences,
 };
 use crate::chart::recorder::Names;
 use crate::chart::recording::Class;
@@ -47,11 +47,11 @@ fn health_text(health: Health) -> String {
 }
 
 /// The state of an index.
-pub(super) fn state_text(state: IndexState) -> String {
+pub(super) fn state_text(state: IndexState, names: &Names) -> String {
     match state {
         IndexState::Open => "open".to_owned(),
         IndexState::NotReady => "not ready".to_owned(),
-        IndexState::Paused { until } => format!("paused until {}", seconds(until.0)),
+        IndexState::Paused { until } => format!("paused for {}", names.until(until)),
         IndexState::Held => "held".to_owned(),
     }
 }
@@ -180,7 +180,7 @@ pub(super) fn event<P>(event: &Event<P>, names: &Names) -> Line {
         })
         .of(*session),
         Event::LeaseUntil { until } => {
-            routine(format!("the lease holds until {}", seconds(until.0)))
+            routine(format!("the lease holds for {}", names.until(*until)))
         }
         Event::BoundRaised { .. } => routine("the version bound is raised"),
         Event::ClockFloor { .. } => routine("the version clock has its floor"),
@@ -188,11 +188,11 @@ pub(super) fn event<P>(event: &Event<P>, names: &Names) -> Line {
         Event::IndexChanged { index, state } => news(format!(
             "{} is {}",
             index_text(*index, names),
-            state_text(*state)
+            state_text(*state, names)
         )),
         Event::QuotaSlice { .. } => routine("a share of the quota"),
         Event::TaintAll { until } => {
-            news(format!("every lane is tainted until {}", seconds(until.0)))
+            news(format!("every lane is tainted for {}", names.until(*until)))
         }
         Event::Floors { floors } => {
             routine(format!("floors of {}", many(floors.len() as u64, "agent")))
@@ -258,17 +258,17 @@ impl Describe for Command<Scanned> {
             }
             Self::Resume { connection } => decision(format!("reads connection {connection} again")),
             Self::Close { connection } => decision(format!("closes connection {connection}")),
-            Self::Observe(observation) => observed(observation),
+            Self::Observe(observation) => observed(observation, names),
             Self::Stopped { clean } => decision(if *clean { "stopped, clean" } else { "stopped" }),
         })
     }
 }
 
 /// Most of what operators count follows from what is shown anyway; some of it is shown nowhere else.
-fn observed(observation: &Observation) -> Line {
+fn observed(observation: &Observation, names: &Names) -> Line {
     match observation {
         Observation::Tainted { agent, until, .. } => {
-            decision(format!("taints the lane until {}", seconds(until.0))).by(agent.0)
+            decision(format!("taints the lane for {}", names.until(*until))).by(agent.0)
         }
         Observation::Retried { operations } => {
             decision(format!("will try {} again", many(*operations, "operation")))

@@ -20,6 +20,11 @@ pub(crate) use frames::{bulk_answered, bulk_sent, fate_remark, frame};
 pub(crate) trait Describe: Debug {
     /// It in a few words; nothing when it is told elsewhere. Called only for a recording.
     fn describe(&self, names: &Names) -> Option<Line>;
+
+    /// All of it, as the machine has it.
+    fn detail(&self) -> String {
+        format!("{self:?}")
+    }
 }
 
 /// Something in a few words.
@@ -144,6 +149,6 @@ fn indices_text(indices: &[IndexId], names: &Names) -> String {
 }
 
 /// Seconds with their milliseconds.
-fn seconds(ms: u64) -> String {
+pub(super) fn seconds(ms: u64) -> String {
     format!("{}.{:03} s", ms / 1_000, ms % 1_000)
 }

@@ -2,8 +2,8 @@
 // texts can meet; arrows pass under texts.
 "use strict";
 
-const GUTTER = 96;
-const COLUMN_MIN = 200;
+const GUTTER = 108;
+const COLUMN_MIN = 150;
 const COLUMN_MAX = 460;
 const FONT = 'system-ui, "Segoe UI", "Noto Sans", sans-serif';
 const COLOURS = [
@@ -66,6 +66,18 @@ class Drawing {
     for (const place of messages) this.arrow(this.recording.messages[place]);
     for (let row = first; row <= last; row += 1) this.moment(row);
     this.gutter(first, last);
+    this.end();
+  }
+
+  // Where a run that failed stopped, and why.
+  end() {
+    const { context, view, recording, palette } = this;
+    if (recording.verdict.sound || view.layout.rows.length === 0) return;
+    const y = view.layout.height - ROW * view.zoom;
+    context.fillStyle = palette.bad;
+    context.fillRect(view.left + GUTTER, y - 1, view.width, 2);
+    this.veil = palette.ground;
+    this.text([[`✖ ${recording.verdict.headline}`, palette.bad, 700]], view.left + GUTTER + 12, y, "left");
   }
 
   font(size, weight = 400) {
@@ -151,13 +163,15 @@ class Drawing {
       }
       context.restore();
     }
-    if (to - from > 60) {
+    this.font(11.5, 600);
+    const length = context.measureText(gap.label).width;
+    if (to - from > length + 12) {
       // Beside the bar and along it, where the reader is.
-      const y = Math.max(from + 30, Math.min(view.top + view.height / 2, to - 30));
+      const room = length / 2 + 6;
+      const y = Math.max(from + room, Math.min(view.top + view.height / 2, to - room));
       context.save();
       context.translate(x - half - 9, y);
       context.rotate(-Math.PI / 2);
-      this.font(11.5, 600);
       context.textAlign = "center";
       context.fillStyle = isDown ? palette.dim : palette.fault;
       context.fillText(gap.label, 0, 0);
@@ -179,12 +193,10 @@ class Drawing {
       context.lineTo(view.left + view.width, y);
       context.stroke();
       context.setLineDash([]);
-      this.font(12);
-      context.textAlign = "center";
-      const text = `${span(idle)} later`;
-      const x = view.left + GUTTER / 2;
+      this.font(11.5);
+      context.textAlign = "right";
       context.fillStyle = palette.dim;
-      context.fillText(text, x, y);
+      context.fillText(`${span(idle)} later`, view.left + GUTTER - 16, y);
     }
   }
 
@@ -276,6 +288,10 @@ class Drawing {
     const { view, recording } = this;
     const moment = recording.moments[view.layout.shown[row]];
     const y = view.layout.rows[row];
+    // Texts stand on a veil of the ground's own colour.
+    const phase = recording.phases.findLast((each) => each.from <= moment.at) ?? recording.phases[0];
+    const isHit = view.hits.has(row);
+    this.veil = row === view.chosen ? this.palette.chosen : isHit ? this.palette.mark : this.palette[phase?.name] ?? this.palette.ground;
     if (moment.kind === "fact" || recording.lifelines[moment.lifeline].kind === "world") {
       this.fact(moment, y);
       return;
@@ -340,7 +356,7 @@ class Drawing {
     if (leaving.some((each) => each.passage === "unheard")) strange.push("nobody listens");
     if (strange.length > 0) parts.push([`  ${strange.join(", ")}`, palette.fault, 600]);
     const goesLeft = targetX < x || message.from === message.to;
-    this.text(parts, x + (goesLeft ? -10 : 10), y - 4 * this.view.zoom, goesLeft ? "right" : "left");
+    this.text(parts, x + (goesLeft ? -9 : 9), y - 6 * this.view.zoom, goesLeft ? "right" : "left");
   }
 
   // Beyond the lifeline, where its arrow is not; in full only when its departure is out of sight.
@@ -372,7 +388,7 @@ class Drawing {
 
   // Parts of a line, side by side over a veil, cut where the page ends.
   text(parts, x, y, align) {
-    const { context, view, palette } = this;
+    const { context, view } = this;
     context.textAlign = "left";
     const right = view.left + view.width - 24;
     const leftmost = view.left + GUTTER + 2;
@@ -395,8 +411,8 @@ class Drawing {
     }
     let at = align === "left" ? x : x - width;
     const height = 15 * view.zoom;
-    context.globalAlpha = 0.72;
-    context.fillStyle = palette.ground;
+    context.globalAlpha = 0.8;
+    context.fillStyle = this.veil;
     context.fillRect(at - 2, y - height / 2, width + 4, height);
     context.globalAlpha = 1;
     for (const [text, colour, weight, size] of pieces) {

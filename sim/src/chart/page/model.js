@@ -24,6 +24,8 @@ const STEP_MAX = 20;
 const BREAK = 34;
 // From here on idle time is cut out of the page and labelled.
 const BREAK_FROM_MS = 400;
+// What is shown of the world before and after a chosen session.
+const AROUND_MS = 500;
 
 // Columns of differences become columns of values.
 function summed(differences) {
@@ -84,14 +86,23 @@ function readRecording(data) {
   return { ...data, moments, messages };
 }
 
+// From when to when a session lives, with a little around it; all of the run without one.
+function lifeOf(recording, session) {
+  if (session === null) return [-Infinity, Infinity];
+  const own = recording.moments.filter((moment) => moment.session === session);
+  return own.length === 0 ? [Infinity, -Infinity] : [own[0].at - AROUND_MS, own.at(-1).at + AROUND_MS];
+}
+
 // Which moments a filter lets through, in order. What concerns everybody stays whatever agent is chosen.
 function shownMoments(recording, filter) {
   const faulty = (moment) =>
     filter.kinds.has("fault") &&
     (moment.leaving.some((place) => recording.messages[place].faults.length > 0) ||
       (moment.arriving !== null && recording.messages[moment.arriving].faults.length > 0));
+  const [begin, end] = lifeOf(recording, filter.session);
   const shown = [];
   for (const moment of recording.moments) {
+    if (moment.at < begin || moment.at > end) continue;
     if (moment.kind === "fact") {
       shown.push(moment.place);
       continue;
@@ -270,16 +281,19 @@ function fieldLines(text, sessions) {
         depth += 1;
       }
     } else if ("})]".includes(token)) {
-      if (stack.pop() === "deep") {
+      const wasDeep = stack.pop() === "deep";
+      if (wasDeep) {
         endLine();
         depth = Math.max(0, depth - 1);
       }
-      parts.push(["sign", token === "}" && stack.at(-1) !== "deep" && parts.length > 0 ? " }" : token]);
+      parts.push(["sign", token === "}" && !wasDeep ? " }" : token]);
     } else if (token === ",") {
       parts.push(["sign", stack.at(-1) === "deep" || stack.length === 0 ? "," : ", "]);
       if (stack.at(-1) === "deep") endLine();
     } else if (token === ":") {
       parts.push(["sign", ": "]);
+    } else if (names.has(token)) {
+      parts.push(["session", names.get(token)]);
     } else if (token.startsWith('"')) {
       parts.push(["text", token]);
     } else if (solid[place + 1] === ":") {
