@@ -246,6 +246,9 @@ impl World {
             Occurrence::Frame { connection, way } => {
                 if let Some(packet) = self.network.arrive(connection, way) {
                     self.frame_arrives(connection, way, packet);
+                } else {
+                    self.trace
+                        .frame_vanished(self.schedule.now(), connection, way);
                 }
             }
             Occurrence::StrayFrame {

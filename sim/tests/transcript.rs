@@ -245,8 +245,8 @@ fn the_manager_restarts() {
     shows!(
         "09-clean-restart",
         told(
-            "The manager is asked to stop in the middle of a session: it answers what it has, records a clean\n\
-             stop, and after it nothing is tainted.",
+            "The manager is asked to stop in the middle of a session: it answers it (here the answer is lost\n\
+             with the connection) and records a clean stop. After that nothing is tainted.",
             &scripted(1, 12_000),
             script,
             0
@@ -315,8 +315,8 @@ fn a_lane_is_busy() {
         "12-busy-lane",
         told(
             "The agent's process dies while its session is being delivered, and dies again. What is delivered\n\
-             is not given up: the next session of the lane is staged and waits for it, and a Start after that\n\
-             takes the place of the one that waits.",
+             is not given up: the next session of the lane is staged and waits for it, and the Start of a third\n\
+             one is told to come back (AgentBusy).",
             &scripted(1, 15_000),
             script,
             0

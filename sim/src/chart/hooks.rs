@@ -164,6 +164,13 @@ impl Trace {
         }
     }
 
+    /// A frame would arrive now, but its connection is no more.
+    pub(crate) fn frame_vanished(&mut self, now: Tick, connection: ConnectionId, way: Way) {
+        if let Some(recorder) = self.recorder() {
+            recorder.vanished(now, Link::Frames(connection, way));
+        }
+    }
+
     /// What has just arrived is left unread.
     pub(crate) fn held(&mut self) {
         if let Some(recorder) = self.recorder() {

@@ -14,7 +14,7 @@ use super::recording::{Class, LifelineKind, Message, Moment, Passage, Recording}
 const WIDTH: i64 = 920;
 const GUTTER: i64 = 84;
 const HEAD: i64 = 64;
-const ROW: i64 = 25;
+const ROW: i64 = 22;
 const PAUSE: i64 = 34;
 /// A wait of this length is cut out and labelled.
 const PAUSE_MS: u64 = 400;
@@ -48,7 +48,8 @@ struct Layout<'a> {
 }
 
 /// The part of a run between two ticks (milliseconds, the second one excluded) as an image; what it shows is
-/// said by `title`. Of the machines' own doings it shows what they decide.
+/// said by `title`. Of the machines' own doings it shows what
+/// shards decide.
 #[must_use]
 pub fn picture(recording: &Recording, part: Range<u64>, title: &str) -> String {
     let begin_ms = part.start;
@@ -116,11 +117,13 @@ pub fn picture(recording: &Recording, part: Range<u64>, title: &str) -> String {
 
 fn is_shown(recording: &Recording, moment: &Moment) -> bool {
     let kind = recording.lifelines[moment.lifeline].kind;
-    matches!(
-        moment.class,
-        Class::Message | Class::Decision | Class::Fault | Class::Fact
-    ) && kind != LifelineKind::Coordinator
-        && kind != LifelineKind::World
+    match moment.class {
+        Class::Message | Class::Fault => {
+            !matches!(kind, LifelineKind::Coordinator | LifelineKind::World)
+        }
+        Class::Decision => kind == LifelineKind::Shard,
+        Class::News | Class::Routine | Class::Timer | Class::Fact => false,
+    }
 }
 
 fn lay_out<'a>(

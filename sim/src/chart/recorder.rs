@@ -389,6 +389,20 @@ impl Recorder {
         }
     }
 
+    /// What was to arrive by now on a link never will: there is no link any more.
+    pub(super) fn vanished(&mut self, now: Tick, link: Link) {
+        let Some(flights) = self.flights.get_mut(&link) else {
+            return;
+        };
+        let gone = |flight: &Flight| flight.due.is_some_and(|due| due <= now);
+        for flight in flights.iter().filter(|flight| gone(flight)) {
+            let message = &mut self.recording.messages[flight.message];
+            message.passage = Passage::Lost;
+            message.remark = "lost with its connection".to_owned();
+        }
+        flights.retain(|flight| !gone(flight));
+    }
+
     /// A message arrives: the one of the link that was due now with these bytes, or else the oldest.
     pub(super) fn arrived(&mut self, step: u64, now: Tick, link: Link, digest: u64) {
         (self.step, self.now) = (step, now);
