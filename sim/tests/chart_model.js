@@ -69,6 +69,7 @@ assert.deepEqual(model.searchRows(recording, layout, "  "), []);
 assert.ok(hits.every((row) => /bulk #1/i.test(JSON.stringify(recording.moments[layout.shown[row]]))));
 assert.ok(model.searchRows(recording, layout, "frame-lost").length > 0);
 assert.deepEqual(model.searchRows(recording, layout, "no such words"), []);
+assert.ok(model.troubleRows(recording, layout).some(({ isLost }) => isLost));
 
 // Fields: nested as Rust writes them, texts whole, sessions by their names, broken ones not lost.
 const lines = model.fieldLines('Received { connection: ConnectionId(1), answer: EndAck(EndAck { status: Ok, session: 77, detail: "a } \\" b" }) }', [{ id: "77" }]);

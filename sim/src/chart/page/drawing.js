@@ -81,7 +81,7 @@ class Drawing {
   }
 
   font(size, weight = 400) {
-    this.context.font = `${weight} ${size * Math.min(1.5, Math.max(0.85, this.view.zoom))}px ${FONT}`;
+    this.context.font = `${weight} ${size * Math.min(1.5, Math.max(0.8, this.view.zoom))}px ${FONT}`;
   }
 
   x(lifeline) {
@@ -374,6 +374,9 @@ class Drawing {
     if (message.passage === "unread") parts.push(["  left unread", palette.dim, 600]);
     if (parts.length === 0) return;
     const cameFromLeft = (this.x(message.from) ?? 0) < x;
+    // At the edges of the page there is room for a name only.
+    const room = cameFromLeft ? view.left + view.width - x : x - view.left - GUTTER;
+    if (room < 120) parts.splice(0, parts.length, ...this.chip(moment.session));
     this.text(parts, x + (cameFromLeft ? 10 : -10), y, cameFromLeft ? "left" : "right");
   }
 
@@ -487,7 +490,7 @@ class Drawing {
 }
 
 // The whole run in a strip: phases, faults, what a search found, and where the page is.
-function paintOverview(canvas, recording, view, palette) {
+function paintOverview(canvas, view, palette) {
   const ratio = window.devicePixelRatio || 1;
   const { clientWidth: width, clientHeight: height } = canvas;
   canvas.width = Math.round(width * ratio);
@@ -497,18 +500,17 @@ function paintOverview(canvas, recording, view, palette) {
   const scale = height / Math.max(1, view.layout.height);
   context.fillStyle = palette.raised;
   context.fillRect(0, 0, width, height);
+  // One mark for each line of pixels is enough.
+  let marked = -1;
   const mark = (row, colour) => {
+    const y = Math.round(view.layout.rows[row] * scale);
+    if (y === marked) return;
+    marked = y;
     context.fillStyle = colour;
-    context.fillRect(2, view.layout.rows[row] * scale, width - 4, 1.5);
+    context.fillRect(2, y, width - 4, 1.5);
   };
-  view.layout.shown.forEach((place, row) => {
-    const moment = recording.moments[place];
-    const lost = moment.leaving.some((each) => recording.messages[each].passage === "lost");
-    if (lost) mark(row, palette.bad);
-    else if (moment.kind === "fault" || moment.leaving.some((each) => recording.messages[each].faults.length > 0)) {
-      mark(row, palette.fault);
-    }
-  });
+  for (const { row, isLost } of view.troubles) mark(row, isLost ? palette.bad : palette.fault);
+  marked = -1;
   for (const row of view.hits) mark(row, palette.frame);
   context.strokeStyle = palette.text;
   context.strokeRect(0.5, view.top * scale + 0.5, width - 1, Math.max(6, view.height * scale));

@@ -219,6 +219,16 @@ function searchRows(recording, layout, text) {
   const wanted = text.trim().toLowerCase();
   if (wanted === "") return [];
   const rows = [];
+  // Many moments share their texts: each text is looked at once.
+  const known = new Map();
+  const holds = (text) => {
+    let answer = known.get(text);
+    if (answer === undefined) {
+      answer = text.toLowerCase().includes(wanted);
+      known.set(text, answer);
+    }
+    return answer;
+  };
   layout.shown.forEach((place, row) => {
     const moment = recording.moments[place];
     const messages = [...moment.leaving, ...(moment.arriving === null ? [] : [moment.arriving])];
@@ -226,7 +236,19 @@ function searchRows(recording, layout, text) {
     for (const message of messages.map((each) => recording.messages[each])) {
       words.push(message.label, message.remark, ...message.faults);
     }
-    if (words.some((word) => word.toLowerCase().includes(wanted))) rows.push(row);
+    if (words.some(holds)) rows.push(row);
+  });
+  return rows;
+}
+
+// Rows at which something is lost or a fault strikes, for an overview.
+function troubleRows(recording, layout) {
+  const rows = [];
+  layout.shown.forEach((place, row) => {
+    const moment = recording.moments[place];
+    const leaving = moment.leaving.map((each) => recording.messages[each]);
+    if (leaving.some((message) => message.passage === "lost")) rows.push({ row, isLost: true });
+    else if (moment.kind === "fault" || leaving.some((message) => message.faults.length > 0)) rows.push({ row, isLost: false });
   });
   return rows;
 }
@@ -320,6 +342,11 @@ function matching(tokens) {
   return ends;
 }
 
+// Rows stay higher than their texts.
+function allowedZoom(zoom) {
+  return Math.min(3, Math.max(0.75, zoom));
+}
+
 // What a link says: #agent=1&session=2&step=120&kinds=mdef&q=text.
 function readFragment(fragment) {
   const said = new URLSearchParams(fragment.replace(/^#/, ""));
@@ -332,7 +359,7 @@ function readFragment(fragment) {
     step: number("step"),
     moment: number("moment"),
     query: said.get("q") ?? "",
-    zoom: Math.min(3, Math.max(0.5, (number("zoom") ?? 100) / 100)),
+    zoom: allowedZoom((number("zoom") ?? 100) / 100),
     theme: said.get("theme"),
     kinds: new Set(KINDS.filter((kind) => letters.includes(kind.letter)).map((kind) => kind.key)),
   };
@@ -354,6 +381,6 @@ function writeFragment(state) {
 if (typeof module !== "undefined") {
   module.exports = {
     KINDS, USUAL_KINDS, readRecording, shownMoments, shownLifelines, layOut, lowerBound, crossings,
-    messagesBetween, heightOf, rowNear, searchRows, span, fieldLines, readFragment, writeFragment,
+    messagesBetween, heightOf, rowNear, searchRows, troubleRows, span, fieldLines, readFragment, writeFragment,
   };
 }

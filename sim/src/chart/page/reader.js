@@ -237,6 +237,7 @@ class Reader {
     this.layout = layOut(recording, this.shown, state.zoom);
     this.breakHeights = this.layout.breaks.map((each) => each.y);
     this.blocks = crossings(recording, this.layout);
+    this.troubles = troubleRows(recording, this.layout);
     const places = placeColumns(this.lifelines, parts.scroller.clientWidth);
     Object.assign(this, places);
     // The canvas takes the page's height; the rest of the chart's height comes below it.
@@ -271,12 +272,12 @@ class Reader {
     const ends = moment === null ? [] : [...moment.leaving, ...(moment.arriving === null ? [] : [moment.arriving])];
     const view = {
       layout: this.layout, blocks: this.blocks, lifelines: this.lifelines, columns: this.columns, each: this.each,
-      breakHeights: this.breakHeights, top: scroller.scrollTop, left: scroller.scrollLeft,
+      breakHeights: this.breakHeights, troubles: this.troubles, top: scroller.scrollTop, left: scroller.scrollLeft,
       width: scroller.clientWidth, height: scroller.clientHeight, zoom: state.zoom, chosen,
       chosenMessages: new Set(ends), hovered: this.hovered, hits: this.hitSet, isDark: this.isDark,
     };
     this.drawing.paint(view);
-    paintOverview(parts.overview, recording, view, this.drawing.palette);
+    paintOverview(parts.overview, view, this.drawing.palette);
     const heads = this.lifelines.map((lifeline) => {
       const head = make("div", {}, lifeline.name);
       head.style.left = `${this.columns.get(lifeline.place) - scroller.scrollLeft}px`;
@@ -426,7 +427,7 @@ class Reader {
 
   zoomTo(zoom, at = this.parts.scroller.clientHeight / 2) {
     const { scroller } = this.parts;
-    const next = Math.min(3, Math.max(0.5, zoom));
+    const next = allowedZoom(zoom);
     const scale = next / this.state.zoom;
     const top = (scroller.scrollTop + at) * scale - at;
     this.state.zoom = next;

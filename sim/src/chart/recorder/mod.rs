@@ -10,80 +10,28 @@
 //!
 //! It only listens: nothing here is asked by the world, so that a recorded run is the run itself.
 
+mod flights;
+mod gaps;
+mod names;
+mod verdict;
+
 use std::collections::{BTreeMap, VecDeque};
 
-use inventory_sync_core::config::Catalogue;
-use inventory_sync_core::id::{NO_SESSION, SessionId};
+use inventory_sync_core::id::SessionId;
 use inventory_sync_core::time::Tick;
 
-use super::labels::{Describe, Line, Says, seconds};
+use super::labels::{Describe, Line, Says};
 use super::recording::{
-    Class, Gap, GapKind, Lifeline, LifelineKind, Message, Moment, Passage, Phase, Recording,
-    Session, Verdict,
+    Class, GapKind, Lifeline, LifelineKind, Moment, Passage, Recording, Session,
 };
 use crate::faults::Fault;
 use crate::options::Options;
 use crate::run::Ending;
 use crate::trace::{Link, Node, Struck};
-
-/// Names for what the machines know by number.
-#[derive(Debug, Default)]
-pub(crate) struct Names {
-    pub(super) catalogue: Catalogue,
-    now: Tick,
-    sessions: BTreeMap<SessionId, usize>,
-}
-
-impl Names {
-    /// How long it is from now to a tick: a reader has no clock of the machines.
-    pub(super) fn until(&self, at: Tick) -> String {
-        seconds(at.since(self.now))
-    }
-
-    /// The name of a module.
-    pub(super) fn module(&self, place: usize) -> &str {
-        let module = self.catalogue.modules().get(place);
-        module.map_or("an unknown module", |module| module.name.as_str())
-    }
-
-    /// The place of a session that was opened.
-    pub(super) fn place(&self, session: SessionId) -> Option<usize> {
-        self.sessions.get(&session).copied()
-    }
-
-    /// The name of a session.
-    pub(super) fn session(&self, session: SessionId) -> String {
-        match self.place(session) {
-            Some(place) => format!("S{}", place + 1),
-            None if session == NO_SESSION => "no session".to_owned(),
-            None => "an unknown session".to_owned(),
-        }
-    }
-}
-
-/// A message on its way: its place, and what tells it from others on the same link.
-#[derive(Debug)]
-struct Flight {
-    message: usize,
-    due: Option<Tick>,
-    digest: u64,
-}
-
-/// What a sender knows of a message.
-#[derive(Debug)]
-pub(super) struct Parcel {
-    pub(super) link: Link,
-    pub(super) from: Node,
-    pub(super) to: Node,
-    /// When it is going to arrive, if that is decided.
-    pub(super) due: Option<Tick>,
-    /// Of its bytes; 0 where the link has an order of its own.
-    pub(super) digest: u64,
-    pub(super) line: Line,
-    pub(super) remark: String,
-    pub(super) lost: bool,
-    pub(super) inside: bool,
-}
+use flights::Flight;
+pub(super) use flights::Parcel;
+pub(crate) use names::Names;
+use verdict::verdict;
 
 /// Keeps what happens.
 #[derive(Debug)]
@@ -103,7 +51,7 @@ pub(crate) struct Recorder {
     /// Moments and messages of Starts, by agent and nonce, whose session is not known yet.
     starts: BTreeMap<(u64, u64), Starts>,
     down: BTreeMap<usize, Tick>,
-    trouble: BTreeMap<&'static str, Tick>,
+    trouble: BTreeMap<Fault, Tick>,
 }
 
 #[derive(Debug, Default)]
@@ -158,7 +106,7 @@ impl Recorder {
     }
 
     /// What messages are called.
-    pub(super) fn names(&self) -> &Names {
+    pub(in crate::chart) fn names(&self) -> &Names {
         &self.names
     }
 
@@ -335,116 +283,6 @@ impl Recorder {
         }
     }
 
-    /// A message leaves.
-    pub(super) fn sent(&mut self, step: u64, now: Tick, parcel: Parcel) {
-        (self.step, self.now) = (step, now);
-        let (from, to) = (self.place(parcel.from), self.place(parcel.to));
-        let struck = self.struck.take();
-        let departure = self
-            .last
-            .filter(|last| self.recording.moments[*last].lifeline == from)
-            .filter(|last| self.recording.moments[*last].arriving.is_none());
-        let left = match departure {
-            Some(last) => last,
-            None => self.push(from, parcel.line.clone(), String::new()),
-        };
-        let line = parcel.line;
-        let session = line
-            .session
-            .and_then(|session| self.names.place(session))
-            .or(self.recording.moments[left].session);
-        let agent = [to, from]
-            .into_iter()
-            .find_map(|place| self.recording.lifelines[place].agent)
-            .or(self.recording.moments[left].agent);
-        let faults = counted(&struck).map(|(label, _)| label).collect();
-        self.recording.messages.push(Message {
-            from,
-            to,
-            left,
-            arrived: None,
-            passage: if parcel.lost {
-                Passage::Lost
-            } else {
-                Passage::UnderWay
-            },
-            label: line.label,
-            remark: parcel.remark,
-            faults,
-            inside: parcel.inside,
-            session,
-            agent,
-        });
-        let message = self.recording.messages.len() - 1;
-        self.tie(&line.says, None, Some(message));
-        if !parcel.lost {
-            self.flights
-                .entry(parcel.link)
-                .or_default()
-                .push_back(Flight {
-                    message,
-                    due: parcel.due,
-                    digest: parcel.digest,
-                });
-        }
-    }
-
-    /// What was to arrive by now on a link never will: there is no link any more.
-    pub(super) fn vanished(&mut self, now: Tick, link: Link) {
-        let Some(flights) = self.flights.get_mut(&link) else {
-            return;
-        };
-        let gone = |flight: &Flight| flight.due.is_some_and(|due| due <= now);
-        for flight in flights.iter().filter(|flight| gone(flight)) {
-            let message = &mut self.recording.messages[flight.message];
-            message.passage = Passage::Lost;
-            message.remark = "lost with its connection".to_owned();
-        }
-        flights.retain(|flight| !gone(flight));
-    }
-
-    /// A message arrives: the one of the link that was due now with these bytes, or else the oldest.
-    pub(super) fn arrived(&mut self, step: u64, now: Tick, link: Link, digest: u64) {
-        (self.step, self.now) = (step, now);
-        self.settle();
-        let Some(flights) = self.flights.get_mut(&link) else {
-            return;
-        };
-        let exact = flights
-            .iter()
-            .position(|flight| flight.due == Some(now) && flight.digest == digest);
-        let due = || flights.iter().position(|flight| flight.due == Some(now));
-        let same = || flights.iter().position(|flight| flight.digest == digest);
-        let found = exact.or_else(due).or_else(same).unwrap_or(0);
-        let Some(flight) = flights.remove(found) else {
-            return;
-        };
-        if flights.is_empty() {
-            self.flights.remove(&link);
-        }
-        let message = &self.recording.messages[flight.message];
-        let (to, session, agent) = (message.to, message.session, message.agent);
-        let class = self.recording.moments[message.left].class;
-        let line = Line::new(class, message.label.clone());
-        let moment = self.push(to, line, String::new());
-        self.recording.moments[moment].session = session;
-        self.recording.moments[moment].agent = agent;
-        self.recording.moments[moment].arriving = Some(flight.message);
-        let message = &mut self.recording.messages[flight.message];
-        message.arrived = Some(moment);
-        message.passage = Passage::Arrived;
-        if self.recording.lifelines[to].kind != LifelineKind::Indexer {
-            self.waiting = Some((moment, flight.message));
-        }
-    }
-
-    /// What has just arrived is not read yet.
-    pub(crate) fn held(&mut self) {
-        if let Some((_, message)) = self.waiting.take() {
-            self.recording.messages[message].passage = Passage::Unread;
-        }
-    }
-
     /// A step is over: who has not spoken up by now does not listen.
     pub(crate) fn settle(&mut self) {
         self.flush_struck();
@@ -454,78 +292,13 @@ impl Recorder {
         self.last = None;
     }
 
-    /// A phase begins.
-    pub(crate) fn phase(&mut self, now: Tick, name: &'static str) {
-        let from_ms = now.0;
-        self.recording.phases.push(Phase { name, from_ms });
-    }
-
-    /// A node's process is gone.
-    pub(crate) fn down(&mut self, now: Tick, node: Node) {
-        let place = self.place(node);
-        self.down.entry(place).or_insert(now);
-    }
-
-    /// A node's process is there again.
-    pub(crate) fn up(&mut self, now: Tick, node: Node) {
-        let place = self.place(node);
-        if let Some(from) = self.down.remove(&place) {
-            self.gap(place, GapKind::Down, "down", from, now);
-        }
-    }
-
     /// Who has spoken last in this step.
-    pub(super) fn speaker(&self) -> Option<Node> {
+    pub(in crate::chart) fn speaker(&self) -> Option<Node> {
         let place = self.recording.moments[self.last?].lifeline;
         self.places
             .iter()
             .find(|(_, found)| **found == place)
             .map(|(node, _)| *node)
-    }
-
-    /// The nodes of the manager's process.
-    pub(super) fn manager(&self) -> Vec<Node> {
-        let inside = |node: &&Node| matches!(node, Node::Shard(_) | Node::Coordinator);
-        self.places.keys().filter(inside).copied().collect()
-    }
-
-    /// A fault begins to last.
-    pub(crate) fn fault_lasts(&mut self, now: Tick, fault: Fault) {
-        self.trouble.entry(fault.label()).or_insert(now);
-    }
-
-    /// A lasting fault is over.
-    pub(crate) fn fault_over(&mut self, now: Tick, fault: Fault) {
-        if let Some(from) = self.trouble.remove(fault.label()) {
-            self.trouble_gap(fault.label(), from, now);
-        }
-    }
-
-    /// All that still troubles somebody is repaired.
-    fn trouble_gap(&mut self, label: &'static str, from: Tick, to: Tick) {
-        // Only what troubles the Indexer lasts; the others strike once.
-        if label.starts_with("indexer-") || label.starts_with("index-") || label == "refresh-paused"
-        {
-            let place = self.place(Node::Indexer);
-            self.gap(place, GapKind::Trouble, label, from, to);
-        }
-    }
-
-    fn gap(&mut self, lifeline: usize, kind: GapKind, label: &'static str, from: Tick, to: Tick) {
-        self.recording.gaps.push(Gap {
-            lifeline,
-            kind,
-            label,
-            from_ms: from.0,
-            to_ms: to.0,
-        });
-    }
-
-    /// Everything is healed.
-    pub(crate) fn healed(&mut self, now: Tick) {
-        for (label, from) in std::mem::take(&mut self.trouble) {
-            self.trouble_gap(label, from, now);
-        }
     }
 
     /// The run is over.
@@ -550,44 +323,6 @@ impl Recorder {
         recording.trace_hash = trace_hash;
         recording.verdict = verdict(ending, steps, now);
         recording
-    }
-}
-
-fn verdict(ending: &Ending, steps: u64, now: Tick) -> Verdict {
-    let failed = |headline: String, expected: &str, seen: &str, at: Tick| Verdict {
-        sound: false,
-        headline,
-        expected: expected.to_owned(),
-        seen: seen.to_owned(),
-        at_ms: at.0,
-        step: steps,
-    };
-    match ending {
-        Ending::Sound => Verdict {
-            sound: true,
-            headline: "sound".to_owned(),
-            at_ms: now.0,
-            step: steps,
-            ..Verdict::default()
-        },
-        Ending::Unsafe(violation) => failed(
-            format!("{} is violated", violation.oracle),
-            &violation.expected,
-            &violation.seen,
-            violation.now,
-        ),
-        Ending::Stuck { reason } => failed(
-            "the world does not come to rest".to_owned(),
-            "rest after healing",
-            reason,
-            now,
-        ),
-        Ending::SimulatorFault(reason) => failed(
-            "the simulator contradicts itself".to_owned(),
-            "",
-            reason,
-            now,
-        ),
     }
 }
 
