@@ -1,5 +1,7 @@
 //! Connections: who may be paused or closed, and when.
 
+use std::sync::Arc;
+
 use super::{Command, ConnectionKind, FrameFlaw, Manager, Observation, Out, Reply, Timer};
 use crate::id::{ConnectionId, NO_SESSION, Peer};
 use crate::wire::{EndAck, Hello, PROTOCOL_VERSION, Reason, Status};
@@ -108,7 +110,7 @@ impl<P> Manager<P> {
         };
         out.push(Command::Reply {
             peer,
-            message: Reply::EndAck(Box::new(ack)),
+            message: Reply::EndAck(Arc::new(ack)),
         });
     }
 

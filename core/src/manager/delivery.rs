@@ -531,7 +531,7 @@ impl<P> Manager<P> {
             scope,
             phase,
             ..
-        } = &mut **session;
+        } = session;
         match phase {
             Phase::Delivering(delivery) => {
                 let facts = SessionFacts {
