@@ -6,6 +6,7 @@ use rand_core::Rng;
 
 use super::session::{Intake, Phase, Session};
 use super::{Command, Health, Manager, Observation, Out, Reply, Stopping, Timer};
+use crate::bug::{Bug, is_planted};
 use crate::id::{AgentId, IndexId, ModuleId, NO_SESSION, Peer, SessionId, Version};
 use crate::wire::{AgentInfo, Mode, Reason, Start, StartAck, Status};
 
@@ -86,7 +87,8 @@ impl<P> Manager<P> {
         let Some(module) = self.config.catalogue.module(&start.module) else {
             return Err(Refusal::error(Reason::InvalidMessage, "unknown module"));
         };
-        if start.nonce != 0 && self.answer_known_nonce(peer, module, start, digest, out)? {
+        let is_new = start.nonce == 0 || is_planted(Bug::RetransmissionOpensAnother);
+        if !is_new && self.answer_known_nonce(peer, module, start, digest, out)? {
             return Ok(None);
         }
         let request = self.understand(module, start)?;
@@ -304,7 +306,7 @@ impl<P> Manager<P> {
             self.finish(id, Status::Error, Reason::SessionReplaced, detail, out);
             return Ok(());
         }
-        if lane.sessions.len() >= 2 {
+        if lane.sessions.len() >= 2 && !is_planted(Bug::ThirdSessionInLane) {
             return Err(Refusal::offline(
                 Reason::AgentBusy,
                 "two sessions wait for their verdict",
@@ -402,6 +404,9 @@ impl<P> Manager<P> {
             agent: peer.agent,
             reason: refusal.reason,
         }));
+        if refusal.status == Status::Offline && is_planted(Bug::RefusalSilent) {
+            return;
+        }
         let retry_after_ms = self.retry_after_ms();
         // A base peer knows Ok and Error only.
         let status = if start.protocol_version == 0 {

@@ -30,7 +30,6 @@ mod intake;
 mod invariants;
 mod items;
 mod outcome;
-mod rules;
 mod session;
 mod sessions;
 mod timers;
@@ -50,9 +49,9 @@ pub use command::{Command, IndexTrouble, Observation, Record, Reply, Tally};
 pub use event::{
     AgentFloor, ConnectionKind, Event, FrameFlaw, Health, IndexState, ListingOutcome, Unready,
 };
-pub use rules::{Rule, Rules};
 pub use timers::Timer;
 
+use crate::bug::{Bug, is_planted};
 use crate::config::Config;
 use crate::id::{AgentId, BulkId, ConnectionId, ModuleId, RecordId, SessionId, StageId, Version};
 use crate::time::Tick;
@@ -69,7 +68,6 @@ const SWEEP_INTERVAL_MS: u64 = 60_000;
 #[derive(Debug, Clone)]
 pub struct Manager<P> {
     config: Config,
-    rules: Rules,
     rng: ChaCha8Rng,
     now: Tick,
     clock: HybridClock,
@@ -137,21 +135,11 @@ impl<P> Manager<P> {
     /// When the configuration does not [validate](Config::validate).
     #[must_use]
     pub fn new(config: Config, seed: [u8; 32]) -> Self {
-        Self::with_rules(config, seed, Rules::default())
-    }
-
-    /// The same, with a rule taken out in a bug bank.
-    ///
-    /// # Panics
-    /// When the configuration does not [validate](Config::validate).
-    #[must_use]
-    pub fn with_rules(config: Config, seed: [u8; 32], rules: Rules) -> Self {
         if let Err(reason) = config.validate() {
             panic!("the manager's configuration is contradictory: {reason}");
         }
         let indices = vec![IndexState::NotReady; config.catalogue.indices().len()];
         Self {
-            rules,
             rng: ChaCha8Rng::from_seed(seed),
             now: Tick(0),
             clock: HybridClock::default(),
@@ -227,7 +215,7 @@ impl<P> Manager<P> {
                 self.advance_all(out);
             }
             Event::ClockFloor { floor } => {
-                if self.rules.holds(Rule::ClockStartsAtBound) {
+                if !is_planted(Bug::ClockBelowBound) {
                     self.clock.raise(self.now, floor);
                 }
             }
@@ -238,7 +226,7 @@ impl<P> Manager<P> {
                 self.bytes_max = bytes;
             }
             Event::TaintAll { until } => {
-                if self.rules.holds(Rule::TaintAfterUncleanStart) {
+                if !is_planted(Bug::NoTaintAfterCrash) {
                     self.tainted_until = self.tainted_until.max(until);
                     self.advance_all(out);
                 }
@@ -310,7 +298,7 @@ impl<P> Manager<P> {
     }
 
     fn holds_lease(&self) -> bool {
-        self.now < self.lease_until || !self.rules.holds(Rule::LeaseBeforeSend)
+        self.now < self.lease_until || is_planted(Bug::LeaseIgnored)
     }
 
     fn on_timer(&mut self, timer: Timer, out: &mut Out<P>) {
@@ -346,6 +334,7 @@ impl<P> Manager<P> {
             && self.sessions.is_empty()
             && self.dispatch.in_flight.is_empty()
             && self.stages.is_empty()
+            && !is_planted(Bug::StopNeverEnds)
         {
             self.stopping = Stopping::Said;
             let clean = self.now >= self.tainted_until && self.tainted_lanes().next().is_none();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::session::{Phase, Step, place};
 use super::{Command, IndexState, Manager, Observation, Out, Reply, Tally};
+use crate::bug::{Bug, if_planted, is_planted};
 use crate::document::{Failure, Failures};
 use crate::id::{AgentId, IndexId, ModuleId, Peer, SessionId, VERSION_STEP, Version};
 use crate::time::Tick;
@@ -221,11 +222,14 @@ impl<P> Manager<P> {
             peer: session.peer,
             message: Reply::EndAck(Arc::clone(&ack)),
         });
-        out.push(Command::Discard { session: id });
+        if !is_planted(Bug::StagingKept) {
+            out.push(Command::Discard { session: id });
+        }
 
         self.delivering.remove(&id);
         self.timers.forget(id);
         let items = u64::from(session.size);
+        let items = if_planted(Bug::QuotaLeak, 0, items);
         self.items -= items;
         self.bytes -= session.intake.bytes;
         if let Some(agent) = self.agents.get_mut(&session.agent) {

@@ -8,7 +8,7 @@ use inventory_sync_core::manager;
 use inventory_sync_core::time::Tick;
 
 use super::labels::{Describe, Line, asked, bulk_answered, bulk_sent, fate_remark, frame, told};
-use super::recorder::{Parcel, Recorder};
+use super::recorder::{Film, Parcel, Recorder};
 use crate::faults::Fault;
 use crate::indexer_node::{Fate, Request};
 use crate::network::{Packet, Travel, Way};
@@ -17,9 +17,9 @@ use crate::trace::{Link, Node, Trace, fold_of};
 use crate::world::World;
 
 impl World {
-    /// Records from now on.
-    pub(crate) fn record(&mut self) {
-        let recorder = Recorder::new(&self.options, self.now());
+    /// Records from now on; should the run end in a panic, on this film.
+    pub(crate) fn record(&mut self, film: &Film) {
+        let recorder = Recorder::new(&self.options, self.now(), film.clone());
         self.faults.tell(recorder.struck());
         self.trace.record(recorder);
     }

@@ -22,7 +22,7 @@ mod transcript;
 pub(crate) use labels::Describe;
 pub use page::{data, html};
 pub use picture::picture;
-pub(crate) use recorder::Recorder;
+pub(crate) use recorder::{Film, Recorder};
 pub use recording::{
     Class, Gap, GapKind, Lifeline, LifelineKind, Message, Moment, Passage, Phase, Recording,
     Session, Verdict,

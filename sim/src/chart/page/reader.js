@@ -68,7 +68,7 @@ class Reader {
     const { verdict } = recording;
     document.title = `${recording.title} · inventory-sim`;
     parts.title.textContent = recording.title;
-    parts.badge.textContent = verdict.sound ? "sound" : "failed";
+    parts.badge.textContent = verdict.sound ? verdict.headline : "failed";
     parts.badge.className = verdict.sound ? "sound" : "unsound";
     const many = (count, what) => `${count.toLocaleString("en")} ${what}`;
     parts.facts.textContent = [

@@ -10,6 +10,7 @@
 //!
 //! It only listens: nothing here is asked by the world, so that a recorded run is the run itself.
 
+mod film;
 mod flights;
 mod gaps;
 mod names;
@@ -28,6 +29,7 @@ use crate::faults::Fault;
 use crate::options::Options;
 use crate::run::Ending;
 use crate::trace::{Link, Node, Struck};
+pub(crate) use film::Film;
 use flights::Flight;
 pub(super) use flights::Parcel;
 pub(crate) use names::Names;
@@ -52,6 +54,8 @@ pub(crate) struct Recorder {
     starts: BTreeMap<(u64, u64), Starts>,
     down: BTreeMap<usize, Tick>,
     trouble: BTreeMap<Fault, Tick>,
+    /// Where the recording goes if the run never ends.
+    film: Film,
 }
 
 #[derive(Debug, Default)]
@@ -63,7 +67,7 @@ struct Starts {
 
 impl Recorder {
     /// A recorder of a world that has just been made.
-    pub(crate) fn new(options: &Options, now: Tick) -> Self {
+    pub(crate) fn new(options: &Options, now: Tick, film: Film) -> Self {
         let mut recorder = Self {
             names: Names {
                 catalogue: options.config.catalogue.clone(),
@@ -86,6 +90,7 @@ impl Recorder {
             starts: BTreeMap::new(),
             down: BTreeMap::new(),
             trouble: BTreeMap::new(),
+            film,
         };
         recorder.place(Node::World);
         for agent in 1..=options.agents {
@@ -314,7 +319,7 @@ impl Recorder {
         for (place, from) in std::mem::take(&mut self.down) {
             self.gap(place, GapKind::Down, "down", from, now);
         }
-        let mut recording = self.recording;
+        let mut recording = std::mem::take(&mut self.recording);
         recording
             .gaps
             .sort_by_key(|gap| (gap.from_ms, gap.lifeline));
@@ -323,6 +328,19 @@ impl Recorder {
         recording.trace_hash = trace_hash;
         recording.verdict = verdict(ending, steps, now);
         recording
+    }
+}
+
+impl Drop for Recorder {
+    /// A recorder that was not finished goes down with its run, which has panicked.
+    fn drop(&mut self) {
+        if self.recording.moments.is_empty() {
+            return;
+        }
+        let mut recording = std::mem::take(&mut self.recording);
+        recording.steps = self.step;
+        recording.end_ms = self.now.0;
+        self.film.keep(recording);
     }
 }
 

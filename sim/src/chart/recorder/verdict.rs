@@ -16,6 +16,13 @@ pub(super) fn verdict(ending: &Ending, steps: u64, now: Tick) -> Verdict {
         step: steps,
     };
     match ending {
+        Ending::Stopped => Verdict {
+            sound: true,
+            headline: "stopped before its end".to_owned(),
+            at_ms: now.0,
+            step: steps,
+            ..Verdict::default()
+        },
         Ending::Sound => Verdict {
             sound: true,
             headline: "sound".to_owned(),
