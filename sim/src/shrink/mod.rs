@@ -4,7 +4,7 @@
 //!  run that fails ──record──▶ Case ──▶ cut at the failure
 //!        ┌─────────────────────────────────────┘
 //!        ▼
-//!   whole concerns ─▶ options ─▶ episodes (ddmin) ─▶ later ones move up ─▶ values ─▶ seeds
+//!   whole concerns ─▶ options ─▶ other seeds ─▶ episodes (ddmin) ─▶ later ones move up ─▶ values
 //!        ▲                                                                              │
 //!        └────────────────────────── while something got smaller ◀─────────────────────-┘
 //! ```
@@ -16,6 +16,7 @@
 //! * The result is a function of the case and of how many candidates were allowed.
 
 mod list;
+mod seeds;
 mod shift;
 mod world;
 
@@ -155,9 +156,11 @@ impl Shrinker<'_> {
             self.cut_time();
             self.drop_concerns();
             self.simplify_options();
+            self.search_seeds();
             self.drop_episodes();
             self.drop_entries();
             self.move_episodes_up();
+            self.drop_entries_and_strike_earlier();
             self.strike_earlier();
             self.lower_values();
             self.change_seed();
@@ -170,6 +173,12 @@ impl Shrinker<'_> {
     /// Runs a candidate, and takes it if it fails in the same way and is smaller; with `or_equal` also if
     /// it is as large as the best so far.
     fn try_case(&mut self, candidate: &Case, or_equal: bool) -> bool {
+        let tape = Tape::replaying(&candidate.choices);
+        self.try_tape(candidate, &tape, or_equal)
+    }
+
+    /// The same with the choices that a tape gives.
+    fn try_tape(&mut self, candidate: &Case, tape: &Tape, or_equal: bool) -> bool {
         if self.is_over || candidate.options.validate().is_err() {
             return false;
         }
@@ -179,7 +188,6 @@ impl Shrinker<'_> {
             return false;
         }
         self.tries += 1;
-        let tape = Tape::replaying(&candidate.choices);
         let outcome = attempt(
             &candidate.options,
             Conduct {

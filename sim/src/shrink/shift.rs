@@ -8,8 +8,8 @@
 
 use std::collections::BTreeSet;
 
-use super::Shrinker;
 use super::list::{Episode, episode_of, without};
+use super::{Case, Shrinker};
 use crate::choices::{Choice, Choices};
 
 /// Opportunities of a fault that one change of content may be worth.
@@ -17,6 +17,12 @@ const OPPORTUNITIES_EACH: u32 = 4;
 
 /// Most opportunities that are tried for one removal.
 const SHIFTS_MAX: u32 = 24;
+
+/// Most choices of a list in which single ones are removed in every way.
+const ENTRIES_MAX: usize = 64;
+
+/// Most opportunities that all faults are moved by together.
+const EARLIER_MAX: u32 = 6;
 
 impl Shrinker<'_> {
     /// Removes runs of episodes of one concern, from half of them down to single ones.
@@ -70,8 +76,7 @@ impl Shrinker<'_> {
     }
 
     fn is_workload(&self, concern: u32) -> bool {
-        let name = self.best.choices.concerns.get(concern as usize);
-        name.is_some_and(|name| name.contains('/'))
+        is_workload(&self.best.choices.concerns, concern)
     }
 
     /// What struck after a run of episodes strikes so many opportunities earlier.
@@ -99,6 +104,49 @@ impl Shrinker<'_> {
         moved
     }
 
+    /// Removes single draws, with all faults at the same or at earlier opportunities: a change of content less
+    /// is a request less. Only for lists that are small already.
+    pub(super) fn drop_entries_and_strike_earlier(&mut self) {
+        self.doing = "single choices, earlier opportunities";
+        let mut at = 0;
+        while at < self.best.choices.list.len() && !self.is_over {
+            if self.best.choices.list.len() > ENTRIES_MAX {
+                return;
+            }
+            let gone = self.best.choices.list[at];
+            let mut candidate = self.best.clone();
+            candidate.choices = without(&candidate.choices, |choice| *choice == gone);
+            if !self.try_struck_earlier(&candidate, false) {
+                at += 1;
+            }
+        }
+    }
+
+    /// A candidate with all its faults at the same or at earlier opportunities.
+    pub(super) fn try_struck_earlier(&mut self, candidate: &Case, or_equal: bool) -> bool {
+        let strikes = candidate.choices.list.iter();
+        let latest = strikes
+            .filter(|choice| !self.is_workload(choice.concern))
+            .map(|choice| choice.episode)
+            .max();
+        // In a list that is still long this finds little and takes long.
+        let shifts = if candidate.choices.list.len() > ENTRIES_MAX {
+            0
+        } else {
+            latest.unwrap_or(0).min(EARLIER_MAX)
+        };
+        (0..=shifts).any(|shift| {
+            let mut candidate = candidate.clone();
+            let concerns = &candidate.choices.concerns;
+            for choice in &mut candidate.choices.list {
+                if !is_workload(concerns, choice.concern) {
+                    choice.episode = choice.episode.saturating_sub(shift);
+                }
+            }
+            self.try_case(&candidate, or_equal)
+        })
+    }
+
     /// Each fault strikes at an earlier opportunity.
     pub(super) fn strike_earlier(&mut self) {
         self.doing = "earlier opportunities";
@@ -119,6 +167,12 @@ impl Shrinker<'_> {
             at += 1;
         }
     }
+}
+
+/// Whether a concern is of one agent's module, such as `churn/1/0`.
+fn is_workload(concerns: &[String], concern: u32) -> bool {
+    let name = concerns.get(concern as usize);
+    name.is_some_and(|name| name.contains('/'))
 }
 
 /// The choices without a run of episodes; the later ones of its concern take its place and, if wanted, what

@@ -1,6 +1,6 @@
 //! Smaller worlds: fewer agents, shards, modules and documents, less time, defaults for what was drawn.
 
-use super::{Case, Shrinker};
+use super::Shrinker;
 use crate::choices::Choices;
 use crate::faults::{Fault, Rate};
 use crate::options::{Options, SETTINGS, Setting};
@@ -98,7 +98,7 @@ impl Shrinker<'_> {
         {
             return false;
         }
-        self.try_case(&candidate, true)
+        self.try_struck_earlier(&candidate, true)
     }
 
     /// The least value, or one on the way to it.
@@ -177,18 +177,6 @@ impl Shrinker<'_> {
                 (module == kept.to_string()).then(|| format!("{kind}/{agent}/0"))
             });
             self.try_case(&candidate, true);
-        }
-    }
-
-    /// Other seeds of the machines, for a shorter run.
-    pub(super) fn change_seed(&mut self) {
-        self.doing = "seeds of the machines";
-        for seed in 0..8 {
-            let mut candidate: Case = self.best.clone();
-            candidate.options.seed = seed;
-            if candidate.options != self.best.options {
-                self.try_case(&candidate, false);
-            }
         }
     }
 }
