@@ -15,6 +15,7 @@
 mod bench;
 mod chaos;
 mod demo;
+mod fuzz;
 mod machine;
 mod progress;
 mod run;
@@ -51,6 +52,10 @@ Usage: cargo xtask COMMAND
   codegen [--check]  Write the code generated from schemas/inventory_sync.fbs, or compare it
                      (builds the FlatBuffers compiler: some minutes the first time)
   corpus             Write the fuzz targets' first inputs
+  fuzz [--minutes N] [--target T] [--jobs J] [--minimise]
+                     Let each fuzz target run for its share of the time (10 minutes in all), on
+                     the stable compiler; what it finds of interest stays in target/fuzz, a crash
+                     in fuzz/crashes; --minimise renews fuzz/corpus from it (--minutes 0: that alone)
   help               This text
 ";
 
@@ -92,6 +97,7 @@ fn dispatch(args: &[String]) -> Result<(), Failure> {
         "bench" => bench::bench(options),
         "chaos" => chaos::chaos(options),
         "demo" => demo::demo(&demo::Options::read(options)?),
+        "fuzz" => fuzz::fuzz(options),
         "codegen" => verify::codegen(options.iter().any(|option| option == "--check"), options),
         plain => {
             if let Some(option) = options.first() {
@@ -127,6 +133,7 @@ mod tests {
             &["demo", "--now"],
             &["bench", "--now"],
             &["codegen", "x"],
+            &["fuzz", "--hours", "1"],
         ] {
             let args: Vec<String> = line.iter().map(|&word| word.to_owned()).collect();
             assert!(
