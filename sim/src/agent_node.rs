@@ -16,6 +16,13 @@ use crate::streams::Stream;
 use crate::trace::Node;
 use crate::world::{Occurrence, World};
 
+/// First delay after a failed session.
+const BACKOFF_BASE_MS: u64 = 200;
+
+fn module_id(module: usize) -> ModuleId {
+    ModuleId(u16::try_from(module).unwrap_or(0))
+}
+
 /// One module of an agent.
 pub(crate) struct Lane {
     pub(crate) machine: Agent,
@@ -94,7 +101,7 @@ impl World {
             .session_max_ms
             .max(config.processing_poll_ms);
         config.connect_timeout_ms = 1_000 + 8 * round_trip_ms;
-        config.backoff_base_ms = 200;
+        config.backoff_base_ms = BACKOFF_BASE_MS;
         config.backoff_max_ms = 20_000;
         config.load_items_max = 8;
         config.load_bytes_max = 3 * self.options.frame_bytes_max;
@@ -220,9 +227,13 @@ impl World {
                 job,
                 acknowledgement,
             } => {
+                let id = self.agents[agent].id;
+                self.oracles
+                    .committed(id, module_id(module), &acknowledgement);
                 self.agents[agent].lanes[module]
                     .outbox
                     .commit(&acknowledgement);
+                self.judge_outbox(agent, module);
                 self.schedule
                     .after(delay_ms, told(Event::Committed { job }));
             }
@@ -231,6 +242,8 @@ impl World {
                 let now = self.now();
                 let node = &mut self.agents[agent];
                 node.lanes[module].outbox.rolled_back();
+                self.oracles
+                    .rolled_back(node.id, module_id(module), BACKOFF_BASE_MS);
                 if retry_at.is_some_and(|at| at > now)
                     && node.work.chance(500_000)
                     && let Some(renewed) = node.lanes[module].outbox.renew(job, &mut node.work)
@@ -262,6 +275,13 @@ impl World {
             }
             Command::Resync { .. } | Command::Observe(_) | Command::Stopped => {}
         }
+    }
+
+    /// No row of a module's outbox may be lost.
+    fn judge_outbox(&mut self, agent: usize, module: usize) {
+        let node = &self.agents[agent];
+        let held = node.lanes[module].outbox.held();
+        self.oracles.conserved(node.id, module_id(module), held);
     }
 
     /// Packs rows into frames.
@@ -348,6 +368,7 @@ impl World {
             return;
         }
         node.connecting = false;
+        self.oracles.agent_gone(node.id);
         if let Some(connection) = node.connection.take() {
             self.hang_up(connection);
         }

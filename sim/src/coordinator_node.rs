@@ -20,6 +20,7 @@ impl World {
             return;
         };
         self.trace.note(now, Node::Coordinator, '<', &event);
+        self.oracles.coordinator_hears(&event);
         let mut commands = std::mem::take(&mut self.coordinator_commands);
         process.coordinator.handle(now, event, &mut commands);
         process.coordinator.check_invariants();
@@ -31,6 +32,7 @@ impl World {
         }
         for command in commands.drain(..) {
             self.trace.note(now, Node::Coordinator, '>', &command);
+            self.judge_coordinator(&command);
             self.obey_coordinator(life, command);
         }
         self.coordinator_commands = commands;

@@ -130,6 +130,7 @@ impl World {
             // One shard does not answer; the others are refreshed, and the status is 200.
             let _ = self.indexer.model.refresh(rest, now_ms);
             let _ = missed;
+            self.oracles.refreshed(indices, false);
             return answer::refreshed(
                 200,
                 br#"{"_shards":{"total":2,"successful":1,"failed":0}}"#,
@@ -139,6 +140,8 @@ impl World {
         }
         match self.indexer.model.refresh(&names, now_ms) {
             Ok(shards) => {
+                self.oracles
+                    .refreshed(indices, shards.successful == shards.total);
                 let body = format!(
                     r#"{{"_shards":{{"total":{},"successful":{},"failed":0}}}}"#,
                     shards.total, shards.successful
@@ -157,6 +160,7 @@ impl World {
     /// A scroll over the documents of the targets: pages as an Indexer writes them, read as production does.
     pub(crate) fn list(&mut self, indices: &[IndexId], targets: &[ListingTarget]) -> ListingReport {
         let catalogue = &self.options.config.catalogue;
+        self.oracles.listed(!self.indexer.red);
         let Some(process) = &mut self.process else {
             return ListingReport::Failed;
         };

@@ -30,6 +30,7 @@ mod coordinator_node;
 mod faults;
 mod indexer_control;
 mod indexer_node;
+mod leftovers;
 mod links;
 mod manager_node;
 mod network;

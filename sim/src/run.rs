@@ -140,8 +140,7 @@ fn converge(world: &mut World) -> Ending {
 }
 
 fn judge_rest(world: &mut World) -> Ending {
-    let entries = world.store.len();
-    world.oracles.at_rest(entries);
+    world.judge_leftovers();
     let mut wanted = BTreeMap::new();
     for node in &world.agents {
         for lane in &node.lanes {

@@ -182,7 +182,7 @@ impl World {
             schedule: Schedule::new(seed, Tick(1_000)),
             trace: Trace::new(keep_text),
             faults: Faults::new(seed, &options.rates),
-            oracles: Oracles::new(options.config.clone()),
+            oracles: Oracles::new(options.config.clone(), seed),
             network: Network::new(seed, options.link_ms, hold_up_ms),
             store: Store::default(),
             process: None,
@@ -230,7 +230,8 @@ impl World {
             return false;
         };
         self.trace.step();
-        self.oracles.set_now(self.schedule.now());
+        self.oracles
+            .begin_step(self.schedule.now(), self.trace.steps());
         self.happen(occurrence);
         true
     }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use inventory_sync_core::document::{Class, Part};
 use inventory_sync_core::id::{AgentId, IndexId, ModuleId, SessionId, Version};
 
-use super::{Body, Oracles};
+use super::{Body, Offer, Oracles};
 use crate::content::{Content, DocKey};
 
 /// A document as the Indexer holds it.
@@ -74,6 +74,10 @@ impl Oracles {
             );
             return;
         };
+        self.note_keys(part, operations);
+        if part.class == Class::Removal {
+            self.judge_removal_order(part.session, &offer);
+        }
         if offer.full {
             self.documents
                 .fulls
@@ -110,6 +114,38 @@ impl Oracles {
                 );
                 return;
             }
+        }
+    }
+
+    /// The documents of a part's operations; what is sent once more is not refused any longer.
+    fn note_keys(&mut self, part: &Part, operations: &[Rendered]) {
+        let Some(known) = self.sessions.get_mut(&part.session) else {
+            return;
+        };
+        for (ordinal, operation) in part.ordinals.iter().zip(operations) {
+            known.keys.insert((part.class, ordinal), operation.key);
+            known.refused_for_good.remove(&operation.key);
+        }
+    }
+
+    /// A Full removes what it no longer has once each of its documents is there or refused.
+    fn judge_removal_order(&mut self, session: SessionId, offer: &Offer) {
+        let Some(known) = self.sessions.get(&session) else {
+            return;
+        };
+        let is_open = |key: &DocKey, content: Content| {
+            let stored = self.documents.stored.get(key);
+            stored.is_none_or(|stored| stored.content != content)
+                && !known.refused.contains_key(key)
+                && !self.documents.foreign.contains(key)
+        };
+        let open = offer
+            .finals()
+            .find(|(key, _, body)| matches!(body, Body::Upsert(content) if is_open(key, *content)));
+        if let Some((key, ..)) = open {
+            let expected = format!("session {session} removes nothing before {key:?} is written");
+            let seen = format!("{:?}", self.documents.stored.get(&key));
+            self.fail("P-6 order of a Full", expected, seen);
         }
     }
 

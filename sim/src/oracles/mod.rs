@@ -8,7 +8,11 @@
 //!
 //! Each method is told a fact and judges it at once; the first violation stays and ends the run.
 
+mod agents;
+mod coordination;
+mod deliveries;
 mod documents;
+mod exchange;
 mod offer;
 mod rest;
 mod sessions;
@@ -17,7 +21,7 @@ mod versions;
 
 pub use offer::{Body, Offer, OfferedItem};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::rc::Rc;
 
@@ -25,6 +29,7 @@ use inventory_sync_core::config::Config;
 use inventory_sync_core::id::{AgentId, ModuleId, SessionId};
 use inventory_sync_core::time::Tick;
 
+pub(crate) use agents::Held;
 pub(crate) use documents::Rendered;
 pub(crate) use sessions::Told;
 pub(crate) use versions::DurableBounds;
@@ -32,8 +37,12 @@ pub(crate) use versions::DurableBounds;
 /// What was found to be wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// Which oracle found it.
+    /// Which oracle found it: its number and name in `core/INVARIANTS.md`.
     pub oracle: &'static str,
+    /// The seed of the run.
+    pub seed: u64,
+    /// The step of the run.
+    pub step: u64,
     /// The simulated time.
     pub now: Tick,
     /// What had to be true.
@@ -45,6 +54,8 @@ pub struct Violation {
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "oracle    {}", self.oracle)?;
+        writeln!(f, "seed      {}", self.seed)?;
+        writeln!(f, "step      {}", self.step)?;
         writeln!(f, "tick      {}", self.now)?;
         writeln!(f, "expected  {}", self.expected)?;
         write!(f, "seen      {}", self.seen)
@@ -55,10 +66,18 @@ impl fmt::Display for Violation {
 #[derive(Debug)]
 pub(crate) struct Oracles {
     config: Config,
+    seed: u64,
     now: Tick,
+    step: u64,
     offers: BTreeMap<(AgentId, ModuleId, u64), Rc<Offer>>,
     sessions: BTreeMap<SessionId, sessions::Session>,
+    /// Sessions that are open.
+    live: BTreeSet<SessionId>,
     writes: sessions::Writes,
+    exchange: exchange::Exchange,
+    deliveries: deliveries::Deliveries,
+    coordination: coordination::Coordination,
+    agents: agents::Agents,
     documents: documents::Documents,
     versions: versions::Versions,
     completions: u64,
@@ -86,14 +105,21 @@ pub struct Counts {
 }
 
 impl Oracles {
-    /// Oracles for a manager of that configuration.
-    pub(crate) fn new(config: Config) -> Self {
+    /// Oracles for a manager of that configuration, in the run of that seed.
+    pub(crate) fn new(config: Config, seed: u64) -> Self {
         Self {
             config,
+            seed,
             now: Tick(0),
+            step: 0,
             offers: BTreeMap::new(),
             sessions: BTreeMap::new(),
+            live: BTreeSet::new(),
             writes: sessions::Writes::default(),
+            exchange: exchange::Exchange::default(),
+            deliveries: deliveries::Deliveries::default(),
+            coordination: coordination::Coordination::default(),
+            agents: agents::Agents::default(),
             documents: documents::Documents::default(),
             versions: versions::Versions::default(),
             completions: 0,
@@ -102,9 +128,10 @@ impl Oracles {
         }
     }
 
-    /// Time goes on.
-    pub(crate) fn set_now(&mut self, now: Tick) {
+    /// A step begins.
+    pub(crate) fn begin_step(&mut self, now: Tick, step: u64) {
         self.now = now;
+        self.step = step;
     }
 
     /// What was judged so far.
@@ -127,6 +154,8 @@ impl Oracles {
         if self.violation.is_none() {
             self.violation = Some(Violation {
                 oracle,
+                seed: self.seed,
+                step: self.step,
                 now: self.now,
                 expected: expected.into(),
                 seen: seen.into(),
@@ -136,6 +165,7 @@ impl Oracles {
 
     /// An agent is about to send the Start of a new session.
     pub(crate) fn offered(&mut self, offer: Offer) {
+        self.judge_offer(&offer);
         self.offers
             .insert((offer.agent, offer.module, offer.nonce), Rc::new(offer));
     }

@@ -1,14 +1,16 @@
 //! Sessions: one answer (I-1), ranges (I-6), conservation (I-7), one delivery (I-8), and no early sweep.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use inventory_sync_core::document::Run;
-use inventory_sync_core::id::{ModuleId, Peer, SessionId, StageId, Version};
+use inventory_sync_core::document::{Class, Run};
+use inventory_sync_core::id::{ConnectionId, ModuleId, Peer, SessionId, StageId, Version};
 use inventory_sync_core::time::Tick;
 use inventory_sync_core::wire::{EndAck, Reason, StartAck, Status};
 
+use super::exchange::{Birth, gaps};
 use super::{Offer, Oracles};
+use crate::content::DocKey;
 use crate::trace::fold_of;
 
 /// A session as its manager and its agent know it together.
@@ -16,31 +18,68 @@ use crate::trace::fold_of;
 pub(super) struct Session {
     /// The shard that took it.
     pub(super) shard: u16,
+    /// Whose it is, and what its Start announced.
+    pub(super) birth: Birth,
     /// What its agent put into it; known once the Start is answered.
     pub(super) offer: Option<Rc<Offer>>,
     /// Whether its manager still holds something of it.
     pub(super) open: bool,
     /// Whether its manager is gone: nothing more will be heard of it.
     pub(super) lost: bool,
+    /// Whether its manager is gone, answered or not.
+    pub(super) gone: bool,
     /// The sequences that were asked to be stored and did not fail.
-    stored: Vec<bool>,
+    pub(super) stored: Vec<bool>,
+    /// Writes of it that are not answered.
+    pub(super) open_writes: u32,
+    /// Whether a write of it failed since it was asked for gaps.
+    pub(super) reopened: bool,
+    /// Whether an End of it arrived.
+    pub(super) end_received: bool,
+    /// The gaps that its agent was last asked for.
+    pub(super) listed: Vec<Run>,
     /// Whether it was planned.
-    planned: bool,
+    pub(super) planned: bool,
     /// Its place among all complete sessions.
     pub(super) completed: Option<u64>,
     /// The version of its operations.
     pub(super) grant: Option<Version>,
     /// Its verdict, as a hash of the whole message and as told.
     verdict: Option<(u64, Status, Reason)>,
+    /// The same, whole.
+    pub(super) told: Option<Rc<EndAck>>,
     /// When its agent was heard last.
     heard: Tick,
     /// When it was opened.
-    opened: Tick,
-    /// Whether a document was refused for good by the Indexer.
-    pub(super) refused: BTreeMap<crate::content::DocKey, u16>,
+    pub(super) opened: Tick,
+    /// When its idle limit began anew.
+    pub(super) touched: Tick,
+    /// Documents that its shard heard to be refused for good.
+    pub(super) refused_for_good: BTreeSet<DocKey>,
+    /// The documents of its operations, by class and number.
+    pub(super) keys: BTreeMap<(Class, u32), DocKey>,
+    /// Documents that the Indexer refused, with the status; perhaps nobody heard of it.
+    pub(super) refused: BTreeMap<DocKey, u16>,
 }
 
 impl Session {
+    /// The parts of a run that are neither stored nor being stored.
+    pub(super) fn unstored(&self, run: Run) -> Vec<Run> {
+        if self.planned {
+            return Vec::new();
+        }
+        let (first, last) = (run.first as usize, run.last as usize);
+        let within = self
+            .stored
+            .get(first..=last.min(self.stored.len().saturating_sub(1)));
+        let mut parts = gaps(within.unwrap_or_default());
+        for part in &mut parts {
+            part.first += run.first;
+            part.last += run.first;
+        }
+        parts
+    }
+
     /// Whether it was dispatched and not yet answered.
     pub(super) fn is_undecided(&self) -> bool {
         self.verdict.is_none() && !self.lost && self.open
@@ -58,7 +97,16 @@ pub(super) struct Writes {
     /// Live sessions of each shard.
     live: BTreeMap<u16, usize>,
     /// Writes to the staging store that are on their way.
-    open: BTreeMap<(u16, StageId), (SessionId, Vec<Run>)>,
+    open: BTreeMap<(u16, StageId), OpenWrite>,
+}
+
+/// A write that is on its way.
+#[derive(Debug)]
+struct OpenWrite {
+    session: SessionId,
+    fresh: Vec<Run>,
+    connection: ConnectionId,
+    bytes: u64,
 }
 
 /// What a reply to an End told, for the summary and for the agents.
@@ -88,6 +136,8 @@ impl Oracles {
             open: true,
             heard: now,
             opened: now,
+            touched: now,
+            birth: self.exchange.births.remove(&session).unwrap_or_default(),
             ..Session::default()
         };
         if self.sessions.insert(session, fresh).is_some() {
@@ -98,6 +148,7 @@ impl Oracles {
             );
         }
         self.counts.sessions += 1;
+        self.live.insert(session);
         let live = self.writes.live.entry(shard).or_insert(0);
         *live += 1;
         let live = *live;
@@ -170,6 +221,7 @@ impl Oracles {
         session: SessionId,
         key: u32,
         fresh: &[Run],
+        bytes: u64,
     ) {
         self.heard(session);
         let Some(known) = self.sessions.get_mut(&session).filter(|known| known.open) else {
@@ -192,6 +244,8 @@ impl Oracles {
                 Some(stored) => *stored = true,
             }
         }
+        known.open_writes += 1;
+        let connection = known.birth.connection;
         if let Some(seen) = wrong {
             self.fail(
                 "I-6",
@@ -199,21 +253,31 @@ impl Oracles {
                 seen,
             );
         }
-        self.writes
-            .open
-            .insert((shard, stage), (session, fresh.to_vec()));
+        let write = OpenWrite {
+            session,
+            fresh: fresh.to_vec(),
+            connection,
+            bytes,
+        };
+        self.writes.open.insert((shard, stage), write);
     }
 
     /// A write was answered.
     pub(crate) fn stage_answered(&mut self, shard: u16, stage: StageId, stored: bool) {
-        let Some((session, fresh)) = self.writes.open.remove(&(shard, stage)) else {
+        let Some(write) = self.writes.open.remove(&(shard, stage)) else {
             return;
         };
-        if stored {
-            return;
+        if let Some(open) = self.exchange.open_bytes.get_mut(&write.connection) {
+            *open = open.saturating_sub(write.bytes);
         }
-        if let Some(known) = self.sessions.get_mut(&session) {
-            for seq in fresh.iter().flat_map(|run| run.first..=run.last) {
+        self.exchange.settled.push((shard, write.session));
+        if let Some(known) = self.sessions.get_mut(&write.session) {
+            known.open_writes = known.open_writes.saturating_sub(1);
+            if stored {
+                return;
+            }
+            known.reopened = true;
+            for seq in write.fresh.iter().flat_map(|run| run.first..=run.last) {
                 if let Some(stored) = known.stored.get_mut(seq as usize) {
                     *stored = false;
                 }
@@ -241,7 +305,11 @@ impl Oracles {
             return;
         }
         let missing = known.stored.iter().position(|stored| !stored);
-        let unanswered = self.writes.open.values().any(|(of, _)| *of == session);
+        let unanswered = self
+            .writes
+            .open
+            .values()
+            .any(|write| write.session == session);
         if let Some(seq) = missing {
             self.fail(
                 "I-6",
@@ -308,9 +376,18 @@ impl Oracles {
             return Told::Repeated;
         }
         known.verdict = Some((hash, ack.status, ack.reason));
-        let (heard, opened) = (known.heard, known.opened);
+        known.told = Some(Rc::new(ack.clone()));
+        self.deliveries.decided(session);
+        let (heard, opened, planned) = (known.heard, known.opened, known.planned);
+        let lane = (known.birth.agent, known.birth.module);
+        let verdict = (session, self.now);
+        self.exchange
+            .finished
+            .entry(lane)
+            .or_default()
+            .push_back(verdict);
         if ack.reason == Reason::SessionTimeout
-            && self.now.since(heard) < self.config.idle_timeout_ms
+            && (planned || self.now.since(heard) < self.config.idle_timeout_ms)
             && self.now.since(opened) < self.config.session_max_ms
         {
             let seen = format!(
@@ -328,6 +405,7 @@ impl Oracles {
         match self.sessions.get_mut(&session) {
             Some(known) if known.open => {
                 known.open = false;
+                self.live.remove(&session);
                 let live = self.writes.live.entry(known.shard).or_insert(0);
                 *live = live.saturating_sub(1);
             }
@@ -345,7 +423,12 @@ impl Oracles {
     pub(crate) fn manager_gone(&mut self) {
         self.writes = Writes::default();
         self.versions.process_gone();
+        self.exchange = super::exchange::Exchange::default();
+        self.deliveries = super::deliveries::Deliveries::default();
+        self.live.clear();
+        self.coordinator_gone();
         for known in self.sessions.values_mut() {
+            known.gone = true;
             known.open = false;
             known.lost |= known.verdict.is_none();
         }
