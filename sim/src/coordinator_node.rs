@@ -83,8 +83,11 @@ impl World {
             }
             Command::Observe(_) => {}
             Command::Abort { reason } => {
-                self.oracles
-                    .fail("abort", "a lone writer is never told to end", reason);
+                self.oracles.fail(
+                    "O-4 lone writer",
+                    "a lone writer is never told to end",
+                    reason,
+                );
             }
             Command::Stopped { clean: _ } => {
                 self.end_process("the manager has stopped");
@@ -241,11 +244,11 @@ impl World {
                 indices,
                 targets,
             } => {
-                let failed = !reachable || lost || self.faults.strikes(Fault::ListingFailed);
-                let report = if failed || !alive {
+                let misses_shard = self.faults.strikes(Fault::ListingFailed);
+                let report = if !reachable || lost || !alive {
                     ListingReport::Failed
                 } else {
-                    self.list(&indices, &targets)
+                    self.list(&indices, &targets, misses_shard)
                 };
                 Event::Listed { request, report }
             }

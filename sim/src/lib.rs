@@ -54,7 +54,7 @@ pub use content::{Content, DocKey};
 pub use faults::{Fault, Often, Rate, Rates};
 pub use indexer_node::Fate;
 pub use options::Options;
-pub use oracles::{Counts, Violation};
+pub use oracles::{Counts, Economy, Violation};
 pub use run::{Conduct, Ending, Report, run};
 pub use script::Action;
 pub use streams::Stream;

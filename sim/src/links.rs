@@ -75,7 +75,7 @@ impl World {
             .and_then(Answer::from_message)
         else {
             self.oracles.fail(
-                "wire",
+                "P-1 frames",
                 "the manager sends messages of a manager",
                 format!("{packet:?}"),
             );

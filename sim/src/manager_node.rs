@@ -141,7 +141,7 @@ impl World {
         if acks != usize::from(is_start) {
             let seen = format!("{acks} of them");
             self.oracles.fail(
-                "I-1",
+                "I-1 one answer",
                 "one StartAck to each Start, and to nothing else",
                 seen,
             );

@@ -9,7 +9,7 @@ use inventory_sync_core::wire::{Reason, Status};
 
 use crate::faults::Fault;
 use crate::options::Options;
-use crate::oracles::{Counts, Violation};
+use crate::oracles::{Counts, Economy, Violation};
 use crate::script::Action;
 use crate::world::World;
 
@@ -49,6 +49,8 @@ pub struct Report {
     pub trace_hash: u64,
     /// What was judged.
     pub counts: Counts,
+    /// What it cost, and what is there at the end.
+    pub economy: Economy,
     /// Verdicts by status and reason.
     pub verdicts: BTreeMap<(Status, Reason), u64>,
     /// Faults that happened.
@@ -89,6 +91,7 @@ pub fn run(options: &Options, conduct: Conduct) -> Report {
         converged_ms: world.now().since(healed_at),
         trace_hash: world.trace.hash(),
         counts: world.oracles.counts(),
+        economy: world.oracles.economy(u64::from(world.options.first_agent)),
         verdicts: std::mem::take(&mut world.verdicts),
         faults: world
             .faults

@@ -203,8 +203,9 @@ impl World {
             healed: false,
             options,
         };
-        for number in 1..=world.options.agents {
-            let node = world.make_agent(AgentId(u64::from(number)));
+        for number in 0..world.options.agents {
+            let id = u64::from(world.options.first_agent) + u64::from(number);
+            let node = world.make_agent(AgentId(id));
             world.agents.push(node);
         }
         world.schedule.after(0, Occurrence::StartManager);

@@ -171,9 +171,10 @@ impl Oracles {
                 timeout_ms,
                 parts,
             } => {
-                let config = &self.config;
-                let longest_ms = config.request_deadline_ms;
+                let longest_ms = self.config.request_deadline_ms;
+                self.economy.requests += 1;
                 let operations: u64 = parts.iter().map(|part| part.ordinals.count()).sum();
+                let config = &self.config;
                 let own = (shard, BulkId(0))..=(shard, BulkId(u64::MAX));
                 let flying = self.deliveries.flights.range(own).count() + 1;
                 let lease = self.deliveries.leases.get(&shard).copied();

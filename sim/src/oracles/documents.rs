@@ -14,6 +14,8 @@ use crate::content::{Content, DocKey};
 pub(super) struct Stored {
     pub(super) content: Content,
     pub(super) version: Version,
+    /// Whether something that is not ours wrote it.
+    pub(super) foreign: bool,
 }
 
 /// What an agent was told of a document, or of a whole index.
@@ -52,12 +54,14 @@ pub(crate) struct Rendered {
 
 impl Oracles {
     /// A request was rendered: each operation must be one that its session's agent asked for.
-    pub(crate) fn rendered(&mut self, part: &Part, operations: &[Rendered]) {
+    pub(crate) fn rendered(&mut self, part: &Part, operations: &[Rendered], bytes: usize) {
+        self.economy.operations += operations.len() as u64;
+        self.economy.bytes += bytes as u64;
         let counted = part.ordinals.count();
         if counted != operations.len() as u64 {
             let seen = format!("{} operations", operations.len());
             self.fail(
-                "I-13",
+                "I-13 bulk body",
                 format!("{counted} operations of session {}", part.session),
                 seen,
             );
@@ -68,7 +72,7 @@ impl Oracles {
             .and_then(|known| known.offer.clone())
         else {
             self.fail(
-                "I-5",
+                "I-5 identity",
                 "operations of a session that an agent opened",
                 format!("session {}", part.session),
             );
@@ -108,7 +112,7 @@ impl Oracles {
                     part.version
                 );
                 self.fail(
-                    "I-4, I-5",
+                    "I-4 isolation",
                     expected,
                     format!("{:?} {operation:?}", part.class),
                 );
@@ -171,6 +175,7 @@ impl Oracles {
                 Stored {
                     content,
                     version: operation.version,
+                    foreign: false,
                 },
             ),
             None => self.documents.stored.remove(&key),
@@ -213,7 +218,7 @@ impl Oracles {
                 operation.version,
                 if late { ", late" } else { "" }
             );
-            self.fail("I-2, I-9: undone", expected, seen);
+            self.fail("I-9 order", expected, seen);
         }
     }
 
@@ -242,7 +247,7 @@ impl Oracles {
                     operation.session, operation.version
                 );
                 self.fail(
-                    "no vanish",
+                    "O-1 no vanish",
                     format!("{key:?} stays there during the Full {session}, which has it"),
                     seen,
                 );
@@ -259,9 +264,12 @@ impl Oracles {
 
     /// Something that is not ours wrote a document.
     pub(crate) fn written_by_others(&mut self, key: DocKey, content: Content, version: Version) {
-        self.documents
-            .stored
-            .insert(key, Stored { content, version });
+        let stored = Stored {
+            content,
+            version,
+            foreign: true,
+        };
+        self.documents.stored.insert(key, stored);
         self.documents.foreign.insert(key);
     }
 
@@ -274,10 +282,6 @@ impl Oracles {
             "{operation:?} was refused, stored is {:?}",
             self.documents.stored.get(&operation.key)
         );
-        self.fail(
-            "versions: conflict",
-            "no 409 without a foreign writer",
-            seen,
-        );
+        self.fail("O-4 conflict", "no 409 without a foreign writer", seen);
     }
 }

@@ -434,7 +434,7 @@ impl Oracles {
         if standing == Standing::Finished {
             if answers.len() != 1 || answers.contains(&Status::Processing) {
                 let expected = format!("the verdict of session {session} once more");
-                self.fail("I-1 one verdict", expected, format!("{answers:?}"));
+                self.fail("I-1 one answer", expected, format!("{answers:?}"));
             }
             return;
         }

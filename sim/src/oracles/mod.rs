@@ -16,6 +16,7 @@ mod exchange;
 mod offer;
 mod rest;
 mod sessions;
+mod sources;
 mod verdicts;
 mod versions;
 
@@ -29,9 +30,13 @@ use inventory_sync_core::config::Config;
 use inventory_sync_core::id::{AgentId, ModuleId, SessionId};
 use inventory_sync_core::time::Tick;
 
+use crate::content::DocKey;
+use crate::trace::fold_of;
+
 pub(crate) use agents::Held;
 pub(crate) use documents::Rendered;
 pub(crate) use sessions::Told;
+pub(crate) use sources::judge_source;
 pub(crate) use versions::DurableBounds;
 
 /// What was found to be wrong.
@@ -62,6 +67,21 @@ impl fmt::Display for Violation {
     }
 }
 
+/// What it cost, and what is there at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Economy {
+    /// Bulk requests.
+    pub requests: u64,
+    /// Operations in them, each time that one was sent.
+    pub operations: u64,
+    /// Bytes of their bodies.
+    pub bytes: u64,
+    /// The longest time from a complete session to its verdict, in milliseconds.
+    pub longest_wait_ms: u64,
+    /// A hash of the documents in the Indexer: agents by their place, contents, no versions.
+    pub documents: u64,
+}
+
 /// All oracles of a run.
 #[derive(Debug)]
 pub(crate) struct Oracles {
@@ -82,6 +102,7 @@ pub(crate) struct Oracles {
     versions: versions::Versions,
     completions: u64,
     counts: Counts,
+    economy: Economy,
     violation: Option<Violation>,
 }
 
@@ -124,6 +145,7 @@ impl Oracles {
             versions: versions::Versions::default(),
             completions: 0,
             counts: Counts::default(),
+            economy: Economy::default(),
             violation: None,
         }
     }
@@ -137,6 +159,21 @@ impl Oracles {
     /// What was judged so far.
     pub(crate) fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// What it cost so far, and what is there; agents count from this one.
+    pub(crate) fn economy(&self, first_agent: u64) -> Economy {
+        let place = |key: DocKey| (key.agent().0 - first_agent, key.index(), key.number());
+        let documents: Vec<_> = self
+            .documents
+            .stored
+            .iter()
+            .map(|(key, stored)| (place(*key), stored.content))
+            .collect();
+        Economy {
+            documents: fold_of(&documents),
+            ..self.economy
+        }
     }
 
     /// The first violation.

@@ -42,6 +42,7 @@ pub(super) struct Session {
     pub(super) planned: bool,
     /// Its place among all complete sessions.
     pub(super) completed: Option<u64>,
+    completed_at: Tick,
     /// The version of its operations.
     pub(super) grant: Option<Version>,
     /// Its verdict, as a hash of the whole message and as told.
@@ -126,7 +127,7 @@ impl Oracles {
         let (now, sessions_max) = (self.now, self.config.sessions_max);
         if session == SessionId(0) || session == inventory_sync_core::id::NO_SESSION {
             self.fail(
-                "I-1",
+                "I-1 one answer",
                 "a session id that is neither 0 nor the one for no session",
                 format!("{session}"),
             );
@@ -142,7 +143,7 @@ impl Oracles {
         };
         if self.sessions.insert(session, fresh).is_some() {
             self.fail(
-                "I-1",
+                "I-1 one answer",
                 "a session id that was never used",
                 format!("session {session} is opened again"),
             );
@@ -154,7 +155,7 @@ impl Oracles {
         let live = *live;
         if live > sessions_max {
             self.fail(
-                "I-7",
+                "I-7 quota",
                 format!("at most {sessions_max} live sessions"),
                 format!("{live} in shard {shard}"),
             );
@@ -176,7 +177,7 @@ impl Oracles {
                 ack.nonce, ack.module
             );
             self.fail(
-                "I-5",
+                "I-5 identity",
                 format!("a session of a Start that agent {} sent", peer.agent),
                 seen,
             );
@@ -185,7 +186,7 @@ impl Oracles {
         let now = self.now;
         let Some(known) = self.sessions.get_mut(&session) else {
             self.fail(
-                "I-1",
+                "I-1 one answer",
                 "a StartAck of an open session",
                 format!("session {session} was never opened"),
             );
@@ -199,7 +200,7 @@ impl Oracles {
             }
             Some(before) if *before != offer => {
                 let seen = format!("session {session} for both {before:?} and {offer:?}");
-                self.fail("I-1", "one session for one Start", seen);
+                self.fail("I-1 one answer", "one session for one Start", seen);
             }
             Some(_) => {}
         }
@@ -226,7 +227,7 @@ impl Oracles {
         self.heard(session);
         let Some(known) = self.sessions.get_mut(&session).filter(|known| known.open) else {
             self.fail(
-                "I-6",
+                "I-6 staging",
                 "staging for an open session",
                 format!("session {session} is not open"),
             );
@@ -248,7 +249,7 @@ impl Oracles {
         let connection = known.birth.connection;
         if let Some(seen) = wrong {
             self.fail(
-                "I-6",
+                "I-6 staging",
                 format!("each of the sequences 0..{size} of session {session} staged once"),
                 seen,
             );
@@ -290,7 +291,7 @@ impl Oracles {
         self.complete(session);
         let Some(known) = self.sessions.get_mut(&session).filter(|known| known.open) else {
             self.fail(
-                "I-8",
+                "I-8 single run",
                 "planning of an open session",
                 format!("session {session} is not open"),
             );
@@ -298,7 +299,7 @@ impl Oracles {
         };
         if std::mem::replace(&mut known.planned, true) {
             self.fail(
-                "I-8",
+                "I-8 single run",
                 "each session is delivered once",
                 format!("session {session} is planned again"),
             );
@@ -312,13 +313,13 @@ impl Oracles {
             .any(|write| write.session == session);
         if let Some(seq) = missing {
             self.fail(
-                "I-6",
+                "I-6 staging",
                 "only a complete session is delivered",
                 format!("session {session} lacks {seq}"),
             );
         } else if unanswered {
             self.fail(
-                "I-6",
+                "I-6 staging",
                 "a session is complete when its writes are answered",
                 format!("session {session}"),
             );
@@ -332,6 +333,7 @@ impl Oracles {
         {
             self.completions += 1;
             known.completed = Some(self.completions);
+            known.completed_at = self.now;
         }
     }
 
@@ -351,7 +353,7 @@ impl Oracles {
             // What a stranger hears about a session, or its agent on a connection that is not the session's.
             if ack.status == Status::Ok {
                 self.fail(
-                    "I-5",
+                    "I-5 identity",
                     "a verdict only to the session's agent",
                     format!("{ack:?} to {peer:?}"),
                 );
@@ -368,7 +370,7 @@ impl Oracles {
             if before != hash {
                 let seen = format!("first {status}/{reason}, now {ack:?}");
                 self.fail(
-                    "I-1",
+                    "I-1 one answer",
                     format!("one verdict for session {session}, repeated identically"),
                     seen,
                 );
@@ -379,6 +381,11 @@ impl Oracles {
         known.told = Some(Rc::new(ack.clone()));
         self.deliveries.decided(session);
         let (heard, opened, planned) = (known.heard, known.opened, known.planned);
+        if planned {
+            let wait_ms = self.now.since(known.completed_at);
+            let longest_ms = &mut self.economy.longest_wait_ms;
+            *longest_ms = wait_ms.max(*longest_ms);
+        }
         let lane = (known.birth.agent, known.birth.module);
         let verdict = (session, self.now);
         self.exchange
@@ -394,7 +401,11 @@ impl Oracles {
                 "session {session} timed out at {}, its agent was heard at {heard}",
                 self.now
             );
-            self.fail("L-4", "a session that is not abandoned is not swept", seen);
+            self.fail(
+                "L-4 early sweep",
+                "a session that is not abandoned is not swept",
+                seen,
+            );
         }
         self.judge_verdict(session, ack);
         Told::Verdict
@@ -411,7 +422,7 @@ impl Oracles {
             }
             Some(_) | None => {
                 self.fail(
-                    "I-7",
+                    "I-7 quota",
                     "an open session is discarded once",
                     format!("session {session} is not open"),
                 );

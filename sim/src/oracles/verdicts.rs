@@ -28,7 +28,7 @@ impl Oracles {
         let (grant, order) = (known.grant, known.completed);
         let Some(order) = order else {
             self.fail(
-                "I-6",
+                "I-6 staging",
                 "a verdict on its items only for a complete session",
                 format!("session {session}"),
             );
@@ -59,7 +59,7 @@ impl Oracles {
                 Body::BadPayload | Body::BadName => {
                     let seen = format!("sequence {seq} of session {session} is acknowledged");
                     self.fail(
-                        "failed is exact",
+                        "O-7 failed is exact",
                         "an item that cannot be stored is listed as failed",
                         seen,
                     );
@@ -83,7 +83,7 @@ impl Oracles {
             if !failed(seq) {
                 let seen = format!("sequence {seq} of session {session} is acknowledged");
                 self.fail(
-                    "failed is exact",
+                    "O-7 failed is exact",
                     "an item that cannot be stored is listed as failed",
                     seen,
                 );
@@ -101,6 +101,11 @@ impl Oracles {
     ) {
         let stored = self.documents.stored.get(&key).copied();
         if stored.map(|stored| stored.content) == content {
+            if stored.is_some_and(|stored| stored.foreign) {
+                let expected =
+                    format!("{key:?} with our overlay when session {session} is told so");
+                self.fail("O-8 source", expected, format!("{stored:?}"));
+            }
             return;
         }
         let later = stored
@@ -117,7 +122,7 @@ impl Oracles {
         if !later {
             let expected = format!("{key:?} is {content:?} when session {session} is told so");
             self.fail(
-                "I-2",
+                "I-2 ok is true",
                 expected,
                 format!("{stored:?}, the session's grant is {grant:?}"),
             );
@@ -150,7 +155,7 @@ impl Oracles {
             {
                 let seen = format!("{key:?} is {stored:?}");
                 self.fail(
-                    "I-2: replacement",
+                    "I-2 replacement",
                     format!("only items of the Full {session} in its indices"),
                     seen,
                 );
