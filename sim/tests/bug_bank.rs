@@ -17,15 +17,15 @@ enum Search {
     /// In the random worlds of the seeds from 1 on.
     Seeds,
     /// In this script.
-    Script(incidents::Scenario),
+    Script(Box<incidents::Scenario>),
 }
 
 fn search(bug: Bug) -> Search {
     match bug {
-        Bug::ConflictTakenAsStored => Search::Script(incidents::foreign_write(5_000, 2)),
-        Bug::FloorIgnored => Search::Script(incidents::foreign_write(3 * 3_600_000, 2)),
-        Bug::OverlayNotCompared => Search::Script(incidents::foreign_overlay()),
-        Bug::HeldIndexNeverResumes => Search::Script(incidents::index_at_fault()),
+        Bug::ConflictTakenAsStored => Search::Script(Box::new(incidents::foreign_write(5_000, 2))),
+        Bug::FloorIgnored => Search::Script(Box::new(incidents::foreign_write(3 * 3_600_000, 2))),
+        Bug::OverlayNotCompared => Search::Script(Box::new(incidents::foreign_overlay())),
+        Bug::HeldIndexNeverResumes => Search::Script(Box::new(incidents::index_at_fault())),
         _ => Search::Seeds,
     }
 }

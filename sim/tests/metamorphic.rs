@@ -5,6 +5,9 @@ use inventory_sim::{Action, Conduct, Ending, Options, Rates, Stream, run};
 
 const AGENTS: usize = 3;
 
+/// What is different in a world.
+type Change = fn(&mut Options);
+
 /// What agents do, drawn from a seed and bound to no answer.
 fn script(seed: u64) -> Vec<(u64, Action)> {
     let mut stream = Stream::new(seed, "metamorphic");
@@ -59,20 +62,20 @@ fn what_must_not_matter_changes_no_document() {
     let mut seen = std::collections::BTreeSet::new();
     for seed in 1..=20 {
         let plain = documents("plain", seed, |_| {});
-        let variants: [(&str, &dyn Fn(&mut Options)); 6] = [
-            ("one operation a request", &|options| {
+        let variants: [(&str, Change); 6] = [
+            ("one operation a request", |options| {
                 options.config.bulk_operations_max = 1
             }),
-            ("small requests", &|options| {
+            ("small requests", |options| {
                 options.config.bulk_bytes_max = 2_000
             }),
-            ("eight requests at once", &|options| {
+            ("eight requests at once", |options| {
                 options.config.concurrency = 8;
                 options.config.bulk_operations_max = 2;
             }),
-            ("two shards", &|options| options.shards = 2),
-            ("renamed agents", &|options| options.first_agent = 4_711),
-            ("faults", &|options| {
+            ("two shards", |options| options.shards = 2),
+            ("renamed agents", |options| options.first_agent = 4_711),
+            ("faults", |options| {
                 options.rates = Rates::swarm(options.seed)
             }),
         ];

@@ -13,9 +13,10 @@ use inventory_sync_core::document::Run;
 use inventory_sync_core::id::{AgentId, ConnectionId, ModuleId, NO_SESSION, Peer, SessionId};
 use inventory_sync_core::manager::{Command, Event, Reply};
 use inventory_sync_core::time::Tick;
-use inventory_sync_core::wire::{EndAck, Reason, ReqRet, StartAck, Status};
+use inventory_sync_core::wire::{EndAck, Reason, Status};
 
 use super::Oracles;
+use super::intake::gaps;
 use crate::store::Scanned;
 
 /// What a shard is being told, as far as its answer is judged.
@@ -86,7 +87,7 @@ pub(super) struct Birth {
 pub(super) struct Exchange {
     pub(super) births: BTreeMap<SessionId, Birth>,
     /// The session of each Start that was accepted.
-    by_nonce: BTreeMap<(AgentId, ModuleId, u64), SessionId>,
+    pub(super) by_nonce: BTreeMap<(AgentId, ModuleId, u64), SessionId>,
     /// Finished sessions of each lane, with the time of their verdict.
     pub(super) finished: BTreeMap<(AgentId, ModuleId), VecDeque<(SessionId, Tick)>>,
     /// Sessions with writes that were answered since their shard last heard of it.
@@ -94,21 +95,9 @@ pub(super) struct Exchange {
     /// Bytes of each connection that are being stored.
     pub(super) open_bytes: BTreeMap<ConnectionId, u64>,
     /// Connections that are not read.
-    paused: BTreeMap<ConnectionId, u16>,
+    pub(super) paused: BTreeMap<ConnectionId, u16>,
     /// The sequences of the frame at hand that are neither stored nor being stored.
     fresh: Vec<Run>,
-}
-
-/// The maximal runs of what is false.
-pub(super) fn gaps(stored: &[bool]) -> Vec<Run> {
-    let mut gaps: Vec<Run> = Vec::new();
-    for (seq, _) in (0_u32..).zip(stored).filter(|(_, stored)| !**stored) {
-        match gaps.last_mut() {
-            Some(last) if last.last + 1 == seq => last.last = seq,
-            _ => gaps.push(Run::one(seq)),
-        }
-    }
-    gaps
 }
 
 pub(super) fn is_discarded(commands: &[Command<Scanned>], session: SessionId) -> bool {
@@ -252,7 +241,7 @@ impl Oracles {
     }
 
     /// Whether the verdict of a finished session must still be known: one of the last of its lane, and young.
-    fn is_remembered(&self, session: SessionId) -> bool {
+    pub(super) fn is_remembered(&self, session: SessionId) -> bool {
         let Some(known) = self.sessions.get(&session) else {
             return false;
         };
@@ -469,123 +458,6 @@ impl Oracles {
         }
     }
 
-    /// A ReqRet lists the lowest maximal gaps, as many as there is room for.
-    fn judge_request(&mut self, peer: Peer, request: &ReqRet) {
-        let session = SessionId(request.session);
-        let most = self.config.ranges_per_request_max;
-        let now = self.now;
-        let Some(known) = self.sessions.get_mut(&session).filter(|known| known.open) else {
-            let seen = format!("a ReqRet for session {session}");
-            return self.fail("P-3.3 gaps", "only an open session is asked", seen);
-        };
-        let mut gaps = gaps(&known.stored);
-        gaps.truncate(most);
-        let is_exact = request
-            .seq
-            .iter()
-            .map(|pair| (pair.begin, pair.end))
-            .eq(gaps
-                .iter()
-                .map(|run| (u64::from(run.first), u64::from(run.last))));
-        let is_due = known.end_received
-            && known.open_writes == 0
-            && !known.planned
-            && !known.birth.is_base
-            && !gaps.is_empty()
-            && peer.agent == known.birth.agent
-            && peer.connection == known.birth.connection;
-        known.touched = now;
-        known.reopened = false;
-        known.listed.clone_from(&gaps);
-        if !is_exact || !is_due {
-            let expected =
-                format!("session {session} is asked for exactly {gaps:?}, at most {most}");
-            self.fail(
-                "P-3.3 gaps",
-                expected,
-                format!("{:?} to {peer:?}, due: {is_due}", request.seq),
-            );
-        }
-    }
-
-    /// Every write so far is answered: what is complete is planned, and gaps are asked for by themselves.
-    fn judge_settled(&mut self, shard: u16, commands: &[Command<Scanned>]) {
-        let (own, others) = std::mem::take(&mut self.exchange.settled)
-            .into_iter()
-            .partition(|(of, _)| *of == shard);
-        self.exchange.settled = others;
-        let own: Vec<(u16, SessionId)> = own;
-        for (_, session) in own {
-            self.touch(session);
-            let Some(known) = self.sessions.get(&session).filter(|known| known.open) else {
-                continue;
-            };
-            if known.planned || !known.end_received || known.open_writes > 0 {
-                continue;
-            }
-            let mut does = commands.iter().map(|command| match command {
-                Command::Plan { session: of, .. } if *of == session => Some(true),
-                Command::Reply {
-                    message: Reply::ReqRet(request),
-                    ..
-                } if request.session == session.0 => Some(false),
-                _ => None,
-            });
-            let gaps = gaps(&known.stored);
-            let is_listed = |gap: &Run| {
-                known
-                    .listed
-                    .iter()
-                    .any(|listed| listed.first <= gap.last && gap.first <= listed.last)
-            };
-            let waits = known.birth.is_base || (gaps.iter().any(is_listed) && !known.reopened);
-            let is_right = match gaps.is_empty() {
-                true => does.any(|done| done == Some(true)),
-                false => waits || does.any(|done| done == Some(false)),
-            };
-            if !is_right && !is_discarded(commands, session) {
-                let expected = if gaps.is_empty() {
-                    format!("session {session}, which is complete, is planned")
-                } else {
-                    format!("session {session} is asked for {gaps:?}, of which nothing was listed")
-                };
-                self.fail("P-3.3 gaps", expected, "nothing");
-            }
-        }
-        let limit = self.config.open_bytes_per_connection_max;
-        let stays = self.exchange.paused.iter().find(|(connection, of)| {
-            let open = self
-                .exchange
-                .open_bytes
-                .get(connection)
-                .copied()
-                .unwrap_or(0);
-            let resumes = commands.iter().any(|command| {
-                matches!(command, Command::Resume { connection: read } if read == *connection)
-            });
-            **of == shard && open <= limit / 2 && !resumes
-        });
-        if let Some((connection, _)) = stays {
-            let expected = format!("connection {connection} is read again below half of its share");
-            self.fail("P-2 reading", expected, "it stays paused");
-        }
-    }
-
-    fn judge_pause(&mut self, shard: u16, connection: ConnectionId) {
-        let open = self
-            .exchange
-            .open_bytes
-            .get(&connection)
-            .copied()
-            .unwrap_or(0);
-        let limit = self.config.open_bytes_per_connection_max;
-        if open <= limit || self.exchange.paused.insert(connection, shard).is_some() {
-            let expected =
-                format!("connection {connection} is paused once, beyond {limit} open bytes");
-            self.fail("P-2 reading", expected, format!("{open} bytes are open"));
-        }
-    }
-
     /// What every EndAck says beside its verdict.
     fn judge_end_ack(&mut self, peer: Peer, ack: &EndAck, commands: &[Command<Scanned>]) {
         let session = SessionId(ack.session);
@@ -631,166 +503,6 @@ impl Oracles {
         } else if known.birth.is_base && !matches!(ack.status, Status::Ok | Status::Error) {
             let expected = format!("Ok or Error for the base peer of session {session}");
             self.fail("P-4 verdict", expected, format!("{}", ack.status));
-        }
-    }
-
-    /// Nobody waits longer than was said.
-    fn judge_expiry(&mut self, shard: u16, commands: &[Command<Scanned>]) {
-        let (now, idle_ms) = (self.now, self.config.idle_timeout_ms);
-        let longest_ms = self.config.session_max_ms + self.config.request_deadline_ms + 1_000;
-        for id in &self.live {
-            let Some(known) = self.sessions.get(id).filter(|known| known.shard == shard) else {
-                continue;
-            };
-            if is_discarded(commands, *id) {
-                continue;
-            }
-            let is_read = !self.exchange.paused.contains_key(&known.birth.connection);
-            let is_owed = !known.planned && known.open_writes == 0 && is_read;
-            if is_owed && now.since(known.touched) > idle_ms {
-                let expected =
-                    format!("session {id} ends {idle_ms} ms after its agent fell silent");
-                let seen = format!("it is open, last heard of at {}", known.touched);
-                return self.fail("L-3 abandoned", expected, seen);
-            }
-            if now.since(known.opened) > longest_ms {
-                let expected = format!("session {id} ends {longest_ms} ms after its Start");
-                let seen = format!("it is open since {}", known.opened);
-                return self.fail("L-1 bounded", expected, seen);
-            }
-        }
-    }
-
-    fn judge_start(&mut self, shard: u16, heard: &Heard, commands: &[Command<Scanned>]) {
-        let Heard::Start {
-            peer,
-            nonce,
-            module,
-            size,
-            is_base,
-        } = heard
-        else {
-            return;
-        };
-        let ack = commands.iter().find_map(|command| match command {
-            Command::Reply {
-                peer: to,
-                message: Reply::StartAck(ack),
-            } if to == peer => Some(&**ack),
-            _ => None,
-        });
-        let Some(ack) = ack else {
-            return self.fail("I-1 one answer", "a StartAck to its sender", "none");
-        };
-        let base = self.config.retry_after_ms;
-        let most = self
-            .config
-            .items_per_session_max
-            .min(self.config.items_per_agent_max);
-        let is_ok = ack.status == Status::Ok;
-        let is_right = ack.nonce == *nonce
-            && ack.module == *module
-            && ack.max_items == most
-            && is_ok == (ack.session != NO_SESSION.0)
-            && is_ok == (ack.reason == Reason::None)
-            && (!is_ok || u64::from(ack.idle_timeout_ms) == self.config.idle_timeout_ms)
-            && (is_ok || (base..=base.saturating_mul(2)).contains(&ack.retry_after_ms))
-            && (!is_base || matches!(ack.status, Status::Ok | Status::Error));
-        if !is_right {
-            let expected =
-                format!("an answer to nonce {nonce:x} of {module:?}, at most {most} items");
-            self.fail("P-3.1 StartAck", expected, format!("{ack:?}"));
-        }
-        let module = self.config.catalogue.module(module);
-        let Some(module) = module else { return };
-        let birth = Birth {
-            agent: peer.agent,
-            module,
-            size: *size,
-            is_base: *is_base,
-            connection: peer.connection,
-        };
-        if is_ok {
-            self.judge_accepted(*nonce, birth, ack, commands);
-        } else {
-            self.judge_refusal(shard, birth, ack, commands);
-        }
-    }
-
-    fn judge_accepted(
-        &mut self,
-        nonce: u64,
-        birth: Birth,
-        ack: &StartAck,
-        commands: &[Command<Scanned>],
-    ) {
-        let session = SessionId(ack.session);
-        let opens = commands.iter().any(
-            |command| matches!(command, Command::Open { session: opened, .. } if *opened == session),
-        );
-        let key = (birth.agent, birth.module, nonce);
-        let before = self.exchange.by_nonce.get(&key).copied().filter(|before| {
-            let known = self.sessions.get(before);
-            known.is_some_and(|known| known.open) || self.is_remembered(*before)
-        });
-        if let Some(before) = before.filter(|before| nonce != 0 && *before != session) {
-            let expected = format!("session {before} once more for the same Start");
-            self.fail("I-1 one answer", expected, format!("session {session}"));
-        }
-        if opens {
-            self.exchange.births.insert(session, birth);
-            self.exchange.by_nonce.insert(key, session);
-        } else if let Some(known) = self.sessions.get_mut(&session)
-            && known.birth.connection < birth.connection
-        {
-            known.birth.connection = birth.connection;
-            known.touched = self.now;
-        }
-    }
-
-    /// A refusal for want of room is true: something is full.
-    fn judge_refusal(
-        &mut self,
-        shard: u16,
-        birth: Birth,
-        ack: &StartAck,
-        commands: &[Command<Scanned>],
-    ) {
-        if !matches!(ack.reason, Reason::Overloaded | Reason::AgentBusy) {
-            return;
-        }
-        let live = self
-            .live
-            .iter()
-            .filter(|id| !is_discarded(commands, **id))
-            .filter_map(|id| self.sessions.get(id))
-            .filter(|known| known.shard == shard);
-        let (mut sessions, mut items, mut own_items, mut lane) = (0, 0, 0, 0);
-        for known in live {
-            sessions += 1;
-            items += known.birth.size;
-            if known.birth.agent == birth.agent {
-                own_items += known.birth.size;
-                lane += u32::from(known.birth.module == birth.module);
-            }
-        }
-        let limits = &self.config;
-        let is_true = match ack.reason {
-            Reason::AgentBusy => lane >= 2,
-            _ => {
-                sessions >= limits.sessions_max
-                    || items + birth.size > limits.items_max
-                    || own_items + birth.size > limits.items_per_agent_max
-            }
-        };
-        if !is_true {
-            let seen = format!(
-                "{} with {sessions} sessions, {items} items announced, {own_items} of this agent, {lane} \
-                 sessions in its lane",
-                ack.reason
-            );
-            let expected = format!("room for {} items of agent {}", birth.size, birth.agent);
-            self.fail("L-6 overload", expected, seen);
         }
     }
 }

@@ -13,10 +13,12 @@ mod coordination;
 mod deliveries;
 mod documents;
 mod exchange;
+mod intake;
 mod offer;
 mod rest;
 mod sessions;
 mod sources;
+mod starts;
 mod verdicts;
 mod versions;
 

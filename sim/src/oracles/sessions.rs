@@ -8,7 +8,8 @@ use inventory_sync_core::id::{ConnectionId, ModuleId, Peer, SessionId, StageId, 
 use inventory_sync_core::time::Tick;
 use inventory_sync_core::wire::{EndAck, Reason, StartAck, Status};
 
-use super::exchange::{Birth, gaps};
+use super::exchange::Birth;
+use super::intake::gaps;
 use super::{Offer, Oracles};
 use crate::content::DocKey;
 use crate::trace::fold_of;
