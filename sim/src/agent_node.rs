@@ -16,6 +16,13 @@ use crate::streams::Stream;
 use crate::trace::Node;
 use crate::world::{Occurrence, World};
 
+/// First delay after a failed session.
+const BACKOFF_BASE_MS: u64 = 200;
+
+fn module_id(module: usize) -> ModuleId {
+    ModuleId(u16::try_from(module).unwrap_or(0))
+}
+
 /// One module of an agent.
 pub(crate) struct Lane {
     pub(crate) machine: Agent,
@@ -97,7 +104,7 @@ impl World {
             .session_max_ms
             .max(config.processing_poll_ms);
         config.connect_timeout_ms = 1_000 + 8 * round_trip_ms;
-        config.backoff_base_ms = 200;
+        config.backoff_base_ms = BACKOFF_BASE_MS;
         config.backoff_max_ms = 20_000;
         config.load_items_max = 8;
         config.load_bytes_max = 3 * self.options.frame_bytes_max;
@@ -226,17 +233,24 @@ impl World {
                 job,
                 acknowledgement,
             } => {
+                let id = self.agents[agent].id;
+                self.oracles
+                    .committed(id, module_id(module), &acknowledgement);
                 self.agents[agent].lanes[module]
                     .outbox
                     .commit(&acknowledgement);
+                self.judge_outbox(agent, module);
                 self.schedule
                     .after(delay_ms, told(Event::Committed { job }));
             }
             Command::RollBack { job, retry_at, .. } => {
                 // Some agents read their rows anew before they try again, some do not.
                 let now = self.now();
-                let lane = &mut self.agents[agent].lanes[module];
+                let node = &mut self.agents[agent];
+                let lane = &mut node.lanes[module];
                 lane.outbox.rolled_back();
+                self.oracles
+                    .rolled_back(node.id, module_id(module), BACKOFF_BASE_MS);
                 lane.work.episode();
                 if retry_at.is_some_and(|at| at > now)
                     && lane.work.chance(500_000)
@@ -269,6 +283,13 @@ impl World {
             }
             Command::Resync { .. } | Command::Observe(_) | Command::Stopped => {}
         }
+    }
+
+    /// No row of a module's outbox may be lost.
+    fn judge_outbox(&mut self, agent: usize, module: usize) {
+        let node = &self.agents[agent];
+        let held = node.lanes[module].outbox.held();
+        self.oracles.conserved(node.id, module_id(module), held);
     }
 
     /// Packs rows into frames.
@@ -355,6 +376,7 @@ impl World {
             return;
         }
         node.connecting = false;
+        self.oracles.agent_gone(node.id);
         if let Some(connection) = node.connection.take() {
             self.hang_up(connection);
         }

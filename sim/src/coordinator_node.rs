@@ -20,6 +20,7 @@ impl World {
             return;
         };
         self.trace.note(now, Node::Coordinator, '<', &event);
+        self.oracles.coordinator_hears(&event);
         let mut commands = std::mem::take(&mut self.coordinator_commands);
         process.coordinator.handle(now, event, &mut commands);
         process.coordinator.check_invariants();
@@ -31,6 +32,7 @@ impl World {
         }
         for command in commands.drain(..) {
             self.trace.note(now, Node::Coordinator, '>', &command);
+            self.judge_coordinator(&command);
             self.obey_coordinator(life, command);
         }
         self.coordinator_commands = commands;
@@ -84,8 +86,11 @@ impl World {
             }
             Command::Observe(_) => {}
             Command::Abort { reason } => {
-                self.oracles
-                    .fail("abort", "a lone writer is never told to end", reason);
+                self.oracles.fail(
+                    "O-4 lone writer",
+                    "a lone writer is never told to end",
+                    reason,
+                );
             }
             Command::Stopped { clean: _ } => {
                 self.end_process("the manager has stopped");
@@ -245,11 +250,11 @@ impl World {
                 indices,
                 targets,
             } => {
-                let failed = !reachable || lost || self.faults.strikes(Fault::ListingFailed);
-                let report = if failed || !alive {
+                let misses_shard = self.faults.strikes(Fault::ListingFailed);
+                let report = if !reachable || lost || !alive {
                     ListingReport::Failed
                 } else {
-                    self.list(&indices, &targets)
+                    self.list(&indices, &targets, misses_shard)
                 };
                 Event::Listed { request, report }
             }

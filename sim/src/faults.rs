@@ -118,7 +118,7 @@ faults! {
     SearchSlow = "search-slow", Chance(100_000);
     /// A refresh misses a shard, which answers 200.
     RefreshIncomplete = "refresh-incomplete", Chance(150_000);
-    /// A listing has no answer.
+    /// A listing misses a shard, which answers 200.
     ListingFailed = "listing-failed", Chance(150_000);
     /// The answer to a request of the coordinator is lost; what it asked for is done.
     ControlAnswerLost = "control-answer-lost", Chance(50_000);

@@ -79,7 +79,7 @@ impl World {
             .and_then(Answer::from_message)
         else {
             self.oracles.fail(
-                "wire",
+                "P-1 frames",
                 "the manager sends messages of a manager",
                 format!("{packet:?}"),
             );
@@ -89,6 +89,10 @@ impl World {
         for module in 0..self.agents[agent].lanes.len() {
             if self.agents[agent].lanes[module].machine.concerns(&answer) {
                 let answer = answer.clone();
+                let module_id =
+                    inventory_sync_core::id::ModuleId(u16::try_from(module).unwrap_or(0));
+                self.oracles
+                    .agent_hears(self.agents[agent].id, module_id, &answer);
                 self.tell_agent(agent, life, module, Event::Received { connection, answer });
             }
         }

@@ -11,7 +11,7 @@ use crate::chart::{Film, Recording};
 use crate::choices::{Draws, Tape};
 use crate::faults::Fault;
 use crate::options::Options;
-use crate::oracles::{Counts, Violation};
+use crate::oracles::{Counts, Economy, Violation};
 use crate::script::Action;
 use crate::world::World;
 
@@ -55,6 +55,8 @@ pub struct Report {
     pub trace_hash: u64,
     /// What was judged.
     pub counts: Counts,
+    /// What it cost, and what is there at the end.
+    pub economy: Economy,
     /// Verdicts by status and reason.
     pub verdicts: BTreeMap<(Status, Reason), u64>,
     /// Faults that happened.
@@ -137,6 +139,7 @@ pub(crate) fn run_filmed(options: &Options, conduct: Conduct, film: &Film) -> Re
         converged_ms: world.now().since(healed_at),
         trace_hash: world.trace.hash(),
         counts: world.oracles.counts(),
+        economy: world.oracles.economy(u64::from(world.options.first_agent)),
         verdicts: std::mem::take(&mut world.verdicts),
         faults: world
             .faults
@@ -191,8 +194,7 @@ fn converge(world: &mut World) -> Ending {
 }
 
 fn judge_rest(world: &mut World) -> Ending {
-    let entries = world.store.len();
-    world.oracles.at_rest(entries);
+    world.judge_leftovers();
     let mut wanted = BTreeMap::new();
     for node in &world.agents {
         for lane in &node.lanes {

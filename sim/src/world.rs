@@ -192,7 +192,7 @@ impl World {
             schedule: Schedule::new(&draws, Tick(1_000)),
             trace: Trace::new(keep_text),
             faults: Faults::new(&draws, &options.rates),
-            oracles: Oracles::new(options.config.clone()),
+            oracles: Oracles::new(options.config.clone(), options.seed),
             network: Network::new(&draws, options.link_ms, hold_up_ms),
             store: Store::default(),
             process: None,
@@ -218,8 +218,9 @@ impl World {
             options,
             draws,
         };
-        for number in 1..=world.options.agents {
-            let node = world.make_agent(AgentId(u64::from(number)));
+        for number in 0..world.options.agents {
+            let id = u64::from(world.options.first_agent) + u64::from(number);
+            let node = world.make_agent(AgentId(id));
             world.agents.push(node);
         }
         world.schedule.after(0, Occurrence::StartManager);
@@ -245,7 +246,8 @@ impl World {
             return false;
         };
         self.trace.step();
-        self.oracles.set_now(self.schedule.now());
+        self.oracles
+            .begin_step(self.schedule.now(), self.trace.steps());
         self.happen(occurrence);
         self.trace.settle();
         true

@@ -30,7 +30,10 @@ const AT_ONCE: usize = 10;
 const TIMEOUT_SECONDS: &str = "180";
 
 /// What no judge can see, and nothing else.
-const EXCLUDED: [&str; 2] = [r"impl (std::)?(fmt::)?Debug", r"impl (std::)?(fmt::)?Display"];
+const EXCLUDED: [&str; 2] = [
+    r"impl (std::)?(fmt::)?Debug",
+    r"impl (std::)?(fmt::)?Display",
+];
 
 /// Seeds that the simulator runs as a judge; it stops at the first finding.
 const JUDGE_SEEDS: &str = "150";
