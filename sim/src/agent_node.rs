@@ -359,6 +359,8 @@ impl World {
             self.hang_up(connection);
         }
         self.note("an agent crashes");
+        self.trace
+            .down(self.schedule.now(), Node::Agent(self.agents[agent].id.0));
         self.schedule.after(down_ms, Occurrence::StartAgent(agent));
     }
 
@@ -376,6 +378,7 @@ impl World {
             lane.armed = None;
             lane.outbox.restarted();
         }
+        self.trace.up(self.schedule.now(), Node::Agent(id.0));
         let node = &mut self.agents[agent];
         node.alive = true;
         node.life += 1;

@@ -102,6 +102,7 @@ impl World {
             | Command::List { .. } => {
                 let sent = self.now();
                 let mut delay_ms = self.indexer_latency_ms();
+                self.trace.control_sent(sent, life, &command);
                 if matches!(command, Command::Refresh { .. } | Command::List { .. })
                     && self.faults.strikes(Fault::SearchSlow)
                 {
@@ -151,6 +152,8 @@ impl World {
         reason = "one arm for each request, each with its answer"
     )]
     pub(crate) fn control(&mut self, life: u32, sent: Tick, command: Command) {
+        self.trace
+            .control_arrived(self.schedule.now(), life, &command);
         let alive = self
             .process
             .as_ref()
@@ -257,6 +260,8 @@ impl World {
             | Command::Stopped { .. } => return,
         };
         let delay_ms = self.indexer_latency_ms();
+        self.trace
+            .control_answer_sent(self.schedule.now(), life, &event);
         self.schedule.after(
             delay_ms,
             Occurrence::CoordinatorTold {

@@ -5,6 +5,7 @@
 
 use crate::choices::Draws;
 use crate::streams::Stream;
+use crate::trace::Struck;
 
 macro_rules! faults {
     ($($(#[$doc:meta])* $variant:ident = $label:literal, $often:expr;)+) => {
@@ -241,6 +242,7 @@ impl Rates {
 pub(crate) struct Faults {
     sources: Vec<Source>,
     frozen: bool,
+    struck: Struck,
 }
 
 impl Faults {
@@ -254,7 +256,13 @@ impl Faults {
         Self {
             sources: Fault::ALL.iter().map(source).collect(),
             frozen: true,
+            struck: Struck::default(),
         }
+    }
+
+    /// Where the labels of what strikes are noted, for a recording.
+    pub(crate) fn tell(&mut self, struck: Struck) {
+        self.struck = struck;
     }
 
     /// Whether nothing new goes wrong from now on.
@@ -274,6 +282,7 @@ impl Faults {
         source.stream.episode();
         let strikes = source.stream.chance(rate);
         source.fired += u64::from(strikes);
+        self.struck.note(fault, strikes);
         strikes
     }
 
@@ -287,6 +296,7 @@ impl Faults {
         source.stream.episode();
         let strikes = source.stream.chance(500_000);
         source.fired += u64::from(strikes);
+        self.struck.note(fault, strikes);
         strikes
     }
 
@@ -303,6 +313,7 @@ impl Faults {
     /// A recurring fault is due: whether it happens.
     pub(crate) fn falls_due(&mut self, fault: Fault) -> bool {
         self.sources[fault as usize].fired += u64::from(!self.frozen);
+        self.struck.note(fault, !self.frozen);
         !self.frozen
     }
 

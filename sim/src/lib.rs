@@ -25,6 +25,7 @@
 
 mod agent_node;
 mod bulk;
+pub mod chart;
 mod choices;
 mod content;
 mod coordinator_node;
@@ -53,6 +54,7 @@ mod trace;
 mod workload;
 mod world;
 
+pub use chart::Recording;
 pub use choices::{Choice, Choices, Draws, Tape};
 pub use content::{Content, DocKey};
 pub use faults::{Fault, Often, Rate, Rates};

@@ -7,6 +7,7 @@ use inventory_sync_core::id::IndexId;
 use inventory_sync_core::time::Tick;
 use inventory_sync_core::wire::{Reason, Status};
 
+use crate::chart::{Film, Recording};
 use crate::choices::{Draws, Tape};
 use crate::faults::Fault;
 use crate::options::Options;
@@ -62,6 +63,8 @@ pub struct Report {
     pub manager_lives: u32,
     /// The readable trace, if it was wanted.
     pub trace: Option<String>,
+    /// The recording, if it was wanted.
+    pub recording: Option<Recording>,
 }
 
 /// How to run, beside the options.
@@ -69,6 +72,8 @@ pub struct Report {
 pub struct Conduct {
     /// Whether to keep the readable trace.
     pub keep_text: bool,
+    /// Whether to record the run, so that it can be drawn. Changes nothing in the run.
+    pub record: bool,
     /// The environment's choices, each so many milliseconds after the start.
     pub script: Vec<(u64, Action)>,
     /// What records the environment's draws, or replays them; without it they follow from the seed alone.
@@ -91,6 +96,11 @@ pub enum Stop {
 /// Runs a world to its end.
 #[must_use]
 pub fn run(options: &Options, conduct: Conduct) -> Report {
+    run_filmed(options, conduct, &Film::default())
+}
+
+/// Runs a world to its end, or to a panic: then what was recorded until there stays on the film.
+pub(crate) fn run_filmed(options: &Options, conduct: Conduct, film: &Film) -> Report {
     let mut world = World::new(
         options.clone(),
         Draws::of(options.seed, conduct.tape),
@@ -104,6 +114,9 @@ pub fn run(options: &Options, conduct: Conduct) -> Report {
         Some(Stop::AtStep(step)) => world.stop.0 = step,
         Some(Stop::AfterMs(after_ms)) => world.stop.1 = world.now() + after_ms,
     }
+    if conduct.record {
+        world.record(film);
+    }
     world.follow(conduct.script);
     world.begin_work();
     let begin = world.now();
@@ -114,7 +127,9 @@ pub fn run(options: &Options, conduct: Conduct) -> Report {
     }
     let healed_at = world.now();
     let ending = ending.unwrap_or_else(|| converge(&mut world));
+    let recording = world.trace.recorded(world.now(), &ending);
     Report {
+        recording,
         steps: world.trace.steps(),
         events: world.trace.events(),
         heartbeats: world.heartbeats,

@@ -42,6 +42,7 @@ impl World {
     /// Things begin to go wrong.
     pub(crate) fn begin_chaos(&mut self) {
         self.note("chaos");
+        self.trace.phase(self.schedule.now(), "chaos");
         self.faults.set_frozen(false);
         for fault in RECURRING {
             if let Some(after_ms) = self.faults.next_ms(fault) {
@@ -170,6 +171,7 @@ impl World {
             Fault::RefreshPaused => self.indexer.refresh_paused = true,
             _ => {}
         }
+        self.trace.fault_lasts(self.schedule.now(), fault);
         self.schedule.after(lasts_ms, Occurrence::FaultEnds(fault));
         if let Some(after_ms) = self.faults.next_ms(fault) {
             self.schedule
@@ -179,6 +181,7 @@ impl World {
 
     /// A lasting fault is over.
     pub(crate) fn fault_ends(&mut self, fault: Fault) {
+        self.trace.fault_over(self.schedule.now(), fault);
         match fault {
             Fault::IndexerRed => self.indexer.set_red(false),
             Fault::IndexerUnreachable => self.indexer.reachable = true,

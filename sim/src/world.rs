@@ -19,10 +19,10 @@ use crate::network::{Network, Packet, Way};
 use crate::options::Options;
 use crate::oracles::Oracles;
 use crate::schedule::Schedule;
-use crate::script::Action;
+use crate::script::{Action, Loss};
 use crate::store::{Scanned, Store};
 use crate::streams::Stream;
-use crate::trace::Trace;
+use crate::trace::{Link, Trace};
 
 /// The true time at tick 0, in milliseconds since the Unix epoch.
 pub(crate) const EPOCH_MS: u64 = 1_790_000_000_000;
@@ -172,6 +172,8 @@ pub(crate) struct World {
     pub(crate) wall_base_ms: u64,
     /// Whether agents change their content and synchronise by themselves.
     pub(crate) working: bool,
+    /// Frames that a script lets go missing.
+    pub(crate) losses: Vec<Loss>,
     /// Whether everything is healed and the world is to come to rest.
     pub(crate) healed: bool,
     /// At every how many steps the machines check their own invariants.
@@ -208,6 +210,7 @@ impl World {
             agent_commands: Vec::new(),
             wall_base_ms: EPOCH_MS,
             working: true,
+            losses: Vec::new(),
             healed: false,
             check_every: 16,
             stop: (u64::MAX, Tick(u64::MAX)),
@@ -244,6 +247,7 @@ impl World {
         self.trace.step();
         self.oracles.set_now(self.schedule.now());
         self.happen(occurrence);
+        self.trace.settle();
         true
     }
 
@@ -252,6 +256,9 @@ impl World {
             Occurrence::Frame { connection, way } => {
                 if let Some(packet) = self.network.arrive(connection, way) {
                     self.frame_arrives(connection, way, packet);
+                } else {
+                    self.trace
+                        .frame_vanished(self.schedule.now(), connection, way);
                 }
             }
             Occurrence::StrayFrame {
@@ -266,7 +273,11 @@ impl World {
             Occurrence::ShardTold { life, shard, event } => self.tell_shard(life, shard, *event),
             Occurrence::ShardMail { life, shard } => self.open_shard_mail(life, shard),
             Occurrence::CoordinatorTick { life } => self.tick_coordinator(life),
-            Occurrence::CoordinatorTold { life, event } => self.tell_coordinator(life, *event),
+            Occurrence::CoordinatorTold { life, event } => {
+                self.trace
+                    .control_answered(self.schedule.now(), life, &event);
+                self.tell_coordinator(life, *event);
+            }
             Occurrence::CoordinatorMail { life } => self.open_coordinator_mail(life),
             Occurrence::WallClock { life } => self.wall_clock(life),
             Occurrence::Flush { life, shard } => self.flush(life, shard),
@@ -281,7 +292,11 @@ impl World {
             }
             Occurrence::StartManager => self.start_process(),
             Occurrence::RequestArrives(key) => self.request_arrives(key),
-            Occurrence::RequestAnswered(key, outcome) => self.tell_outcome(key, *outcome),
+            Occurrence::RequestAnswered(key, outcome) => {
+                self.trace
+                    .arrived(self.schedule.now(), Link::BulkAnswer(key));
+                self.tell_outcome(key, *outcome);
+            }
             Occurrence::RequestGivenUp(key) => self.request_given_up(key),
             Occurrence::Control {
                 life,
