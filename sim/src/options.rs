@@ -5,6 +5,17 @@ use inventory_sync_core::config::{Catalogue, Config};
 use crate::faults::Rates;
 use crate::streams::Stream;
 
+/// How much of the world is healed when the time for it has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Healing {
+    /// All of it.
+    Everything,
+    /// Manager, Indexer and some of the agents; the others stay broken in one way for ever.
+    Core,
+    /// Nothing: from the beginning on only some agents are struck, and they are struck to the end.
+    Nothing,
+}
+
 /// Everything that decides a run, but the code.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Options {
@@ -18,6 +29,10 @@ pub struct Options {
     pub documents_max: u32,
     /// The manager's configuration, of each shard.
     pub config: Config,
+    /// How many peers there are that no correct code would be; their ids follow those of the agents.
+    pub hostiles: u16,
+    /// How much of the world heals.
+    pub healing: Healing,
     /// How often what goes wrong.
     pub rates: Rates,
     /// Before anything goes wrong.
@@ -81,6 +96,8 @@ impl Options {
             shards: 1,
             documents_max: 12,
             config,
+            hostiles: 0,
+            healing: Healing::Everything,
             rates: Rates::calm(),
             warm_up_ms: 20_000,
             chaos_ms: 60_000,
@@ -119,6 +136,14 @@ impl Options {
         options.change_every_ms = *sizes.pick(&[200, 700, 2_000, 6_000]);
         options.draw_times();
         options.draw_limits();
+        options.hostiles = *Stream::new(seed, "hostiles").pick(&[0, 0, 0, 0, 1, 2]);
+        options.healing = *Stream::new(seed, "healing").pick(&[
+            Healing::Everything,
+            Healing::Everything,
+            Healing::Everything,
+            Healing::Core,
+            Healing::Nothing,
+        ]);
         options.rates = Rates::swarm(seed);
         options
     }

@@ -9,13 +9,11 @@ use inventory_sync_core::id::AgentId;
 use inventory_sync_core::manager::{self, AgentFloor, Manager, Observation};
 use inventory_sync_core::time::Tick;
 
+use crate::faults::Fault;
 use crate::manager_node::{Process, Shard};
 use crate::oracles::DurableBounds;
 use crate::trace::Node;
 use crate::world::{Occurrence, World};
-
-/// The writer's id, which lives in `meta`.
-const WRITER: &str = "simulated-writer";
 
 impl World {
     /// The coordinator's configuration, in step with the shards'.
@@ -25,7 +23,7 @@ impl World {
         let mut own = coordinator::Config::new(
             config.catalogue.clone(),
             self.options.shards,
-            WRITER.to_owned(),
+            self.store.writer.to_owned(),
             nonce,
         );
         own.late_write_bound_ms = config.late_write_bound_ms;
@@ -47,6 +45,15 @@ impl World {
         if self.process.is_some() {
             return;
         }
+        if self.faults.strikes(Fault::StoreOpenFails) {
+            self.note("the store cannot be opened");
+            self.schedule.after(1_000, Occurrence::StartManager);
+            return;
+        }
+        if std::mem::take(&mut self.reconfigures) {
+            self.reconfigure();
+        }
+        self.manager_paused_until = Tick(0);
         self.lives += 1;
         let life = self.lives;
         self.store.clean();
@@ -106,7 +113,7 @@ impl World {
         {
             return;
         }
-        let unix_ms = self.wall_base_ms + self.now().0;
+        let unix_ms = self.wall.unix_ms(self.now());
         for shard in 0..self.options.shards {
             self.tell_shard(life, shard, manager::Event::WallClock { unix_ms });
         }
@@ -132,6 +139,41 @@ impl World {
             self.schedule
                 .after(delay_ms, Occurrence::BrokenAtAgent(connection));
         }
+    }
+
+    /// The process crashes: of the records that were being synced any may be durable, though nobody was told.
+    pub(crate) fn crash_process(&mut self) {
+        let Some(life) = self.process.as_ref().map(|process| process.life) else {
+            return;
+        };
+        for (of, what) in std::mem::take(&mut self.records_in_flight) {
+            if of == life && self.faults.strikes(Fault::StoreTornTail) {
+                self.store.record(what);
+            }
+        }
+        self.end_process("the manager crashes");
+    }
+
+    /// Another configuration, within what the agents of this world need: limits, sizes, pauses, shards.
+    fn reconfigure(&mut self) {
+        let stream = self.faults.stream(Fault::ManagerReconfigured);
+        self.options.shards = *stream.pick(&[1, 2, 3]);
+        let config = &mut self.options.config;
+        config.sessions_max = *stream.pick(&[1, 3, 100]);
+        config.idle_timeout_ms = stream.between(2_000, 20_000);
+        config.retry_base_ms = stream.between(1, config.retry_max_ms);
+        config.linger_ms = stream.between(0, 20);
+        config.bulk_bytes_max = *stream.pick(&[6_000, 40_000, 10 << 20]);
+        config.bulk_operations_max = *stream.pick(&[1, 5, 50_000]);
+        config.concurrency = *stream.pick(&[1, 3]);
+        config.ranges_per_request_max = *stream.pick(&[1, 256]);
+        config.failed_items_max = *stream.pick(&[1, 1_000]);
+        config.verdicts_per_lane = *stream.pick(&[1, 4]);
+        config.store_failures_max = *stream.pick(&[1, 3]);
+        config.bad_frames_max = *stream.pick(&[1, 5]);
+        debug_assert_eq!(config.validate(), Ok(()));
+        self.oracles.configured(self.options.config.clone());
+        self.note("the manager has another configuration");
     }
 
     /// The process is asked to stop.
@@ -200,7 +242,11 @@ impl World {
     pub(crate) fn durable_bounds(&self, agent: AgentId) -> DurableBounds {
         DurableBounds {
             meta: self.store.meta.bound,
-            writer: self.writer_document().map(|(document, ..)| document.bound),
+            // What somebody else deleted was durable all the same.
+            writer: self
+                .writer_document()
+                .map(|(document, ..)| document.bound)
+                .max(self.writer_bound),
             agent: self.store.meta.floors.get(&agent).map(|floor| floor.bound),
             lease_until: self
                 .process

@@ -133,7 +133,8 @@ impl World {
                 ahead_ms,
             } => {
                 let key = DocKey::new(self.agents[agent].id, IndexId(index), document);
-                self.foreign_write(key, Content(content), ahead_ms);
+                let version_ms = self.unix_ms() + ahead_ms;
+                self.foreign_write(key, Content(content), version_ms);
             }
             Action::LoseBounds => {
                 self.store.meta.bound = None;

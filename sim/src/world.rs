@@ -1,10 +1,10 @@
 //! The world: everything there is, what happens next, and the phases of a run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use inventory_sync_core::answer::BulkOutcome;
 use inventory_sync_core::coordinator;
-use inventory_sync_core::id::{AgentId, ConnectionId, RequestId};
+use inventory_sync_core::id::{AgentId, ConnectionId, RequestId, Version};
 use inventory_sync_core::manager::{self, Rules};
 use inventory_sync_core::time::Tick;
 use inventory_sync_core::wire::{Reason, Status};
@@ -12,6 +12,7 @@ use inventory_sync_core::wire::{Reason, Status};
 use crate::agent_node::AgentNode;
 use crate::bulk::OverlayCheck;
 use crate::faults::{Fault, Faults};
+use crate::hostile::Hostile;
 use crate::indexer_node::IndexerNode;
 use crate::manager_node::{Process, Task};
 use crate::network::{Network, Packet, Way};
@@ -22,6 +23,7 @@ use crate::script::Action;
 use crate::store::{Scanned, Store};
 use crate::streams::Stream;
 use crate::trace::Trace;
+use crate::wall_clock::WallClock;
 
 /// The true time at tick 0, in milliseconds since the Unix epoch.
 pub(crate) const EPOCH_MS: u64 = 1_790_000_000_000;
@@ -136,7 +138,14 @@ pub(crate) enum Occurrence {
     /// A recurring fault happens.
     FaultDue(Fault),
     /// A lasting fault ends.
-    FaultEnds(Fault),
+    FaultEnds {
+        fault: Fault,
+        agent: usize,
+    },
+    /// A hostile peer does something.
+    HostileTurn(usize),
+    /// An operator looks after the indices that are held, once the world is healed.
+    Operator,
     /// A script's step.
     Scripted(Action),
 }
@@ -166,10 +175,32 @@ pub(crate) struct World {
     pub(crate) shard_commands: Vec<manager::Command<Scanned>>,
     pub(crate) coordinator_commands: Vec<coordinator::Command>,
     pub(crate) agent_commands: Vec<inventory_sync_core::agent::Command<Packet>>,
-    /// What the manager's wall clock said at tick 0.
-    pub(crate) wall_base_ms: u64,
+    /// The manager's wall clock.
+    pub(crate) wall: WallClock,
+    /// The store of the other manager, which takes over now and then.
+    pub(crate) standby: Store,
+    /// How often one manager took over from the other.
+    pub(crate) failovers: u32,
+    /// Records that are being synced, with the life of their process.
+    pub(crate) records_in_flight: Vec<(u32, coordinator::Record)>,
+    /// The bound of the last writer document that was written.
+    pub(crate) writer_bound: Option<Version>,
+    pub(crate) store_is_full: bool,
+    pub(crate) store_stalled_until: Tick,
+    /// The manager's process stands still up to this tick.
+    pub(crate) manager_paused_until: Tick,
+    /// Whether the manager's next start is with another configuration.
+    pub(crate) reconfigures: bool,
+    /// What may wait for an agent that does not read, in bytes.
+    pub(crate) unread_bytes_max: u64,
+    /// Peers that no correct code would be.
+    pub(crate) hostiles: Vec<Hostile>,
+    /// Agents that stay broken when the others are healed.
+    pub(crate) broken: BTreeSet<AgentId>,
     /// Whether agents change their content and synchronise by themselves.
     pub(crate) working: bool,
+    /// When the world came to rest.
+    pub(crate) rested_at: Tick,
     /// Whether everything is healed and the world is to come to rest.
     pub(crate) healed: bool,
 }
@@ -186,7 +217,7 @@ impl World {
             faults: Faults::new(seed, &options.rates),
             oracles: Oracles::new(options.config.clone()),
             network: Network::new(seed, options.link_ms, hold_up_ms),
-            store: Store::default(),
+            store: Store::new("simulated-writer"),
             process: None,
             lives: 0,
             lease_ms: 0,
@@ -200,8 +231,20 @@ impl World {
             shard_commands: Vec::new(),
             coordinator_commands: Vec::new(),
             agent_commands: Vec::new(),
-            wall_base_ms: EPOCH_MS,
+            wall: WallClock::right(EPOCH_MS),
+            standby: Store::new("second-writer"),
+            failovers: 0,
+            records_in_flight: Vec::new(),
+            writer_bound: None,
+            store_is_full: false,
+            store_stalled_until: Tick(0),
+            manager_paused_until: Tick(0),
+            reconfigures: false,
+            unread_bytes_max: 2 << 20,
+            hostiles: Vec::new(),
+            broken: BTreeSet::new(),
             working: true,
+            rested_at: Tick(0),
             healed: false,
             options,
         };
@@ -209,6 +252,7 @@ impl World {
             let node = world.make_agent(AgentId(u64::from(number)));
             world.agents.push(node);
         }
+        world.make_hostiles();
         world.schedule.after(0, Occurrence::StartManager);
         world
             .schedule
@@ -233,7 +277,10 @@ impl World {
         };
         self.trace.step();
         self.oracles.set_now(self.schedule.now());
-        self.happen(occurrence);
+        match self.held_up(&occurrence) {
+            Some(until) => self.schedule.at(until, occurrence),
+            None => self.happen(occurrence),
+        }
         true
     }
 
@@ -306,7 +353,9 @@ impl World {
             } => self.sync_due(agent, life, module),
             Occurrence::Churn { agent, module } => self.churn(agent, module),
             Occurrence::FaultDue(fault) => self.fault_due(fault),
-            Occurrence::FaultEnds(fault) => self.fault_ends(fault),
+            Occurrence::FaultEnds { fault, agent } => self.fault_ends(fault, agent),
+            Occurrence::HostileTurn(hostile) => self.hostile_turn(hostile),
+            Occurrence::Operator => self.operate(),
             Occurrence::Scripted(action) => self.act(action),
         }
     }

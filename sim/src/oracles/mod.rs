@@ -55,6 +55,8 @@ impl fmt::Display for Violation {
 #[derive(Debug)]
 pub(crate) struct Oracles {
     config: Config,
+    /// From this id on agents are hostile peers: nothing is known of what they ask for.
+    hostile_from: AgentId,
     now: Tick,
     offers: BTreeMap<(AgentId, ModuleId, u64), Rc<Offer>>,
     sessions: BTreeMap<SessionId, sessions::Session>,
@@ -90,6 +92,7 @@ impl Oracles {
     pub(crate) fn new(config: Config) -> Self {
         Self {
             config,
+            hostile_from: AgentId(u64::MAX),
             now: Tick(0),
             offers: BTreeMap::new(),
             sessions: BTreeMap::new(),
@@ -105,6 +108,21 @@ impl Oracles {
     /// Time goes on.
     pub(crate) fn set_now(&mut self, now: Tick) {
         self.now = now;
+    }
+
+    /// From this id on agents are hostile peers.
+    pub(crate) fn set_hostile_from(&mut self, first: AgentId) {
+        self.hostile_from = first;
+    }
+
+    /// Whether an agent is a hostile peer.
+    fn is_hostile(&self, agent: AgentId) -> bool {
+        agent >= self.hostile_from
+    }
+
+    /// The manager starts with another configuration.
+    pub(crate) fn configured(&mut self, config: Config) {
+        self.config = config;
     }
 
     /// What was judged so far.

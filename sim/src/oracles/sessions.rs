@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use inventory_sync_core::document::Run;
-use inventory_sync_core::id::{ModuleId, Peer, SessionId, StageId, Version};
+use inventory_sync_core::id::{AgentId, ModuleId, Peer, SessionId, StageId, Version};
 use inventory_sync_core::time::Tick;
 use inventory_sync_core::wire::{EndAck, Reason, StartAck, Status};
 
@@ -16,6 +16,8 @@ use crate::trace::fold_of;
 pub(super) struct Session {
     /// The shard that took it.
     pub(super) shard: u16,
+    /// Its agent; known once the Start is answered.
+    pub(super) owner: Option<AgentId>,
     /// What its agent put into it; known once the Start is answered.
     pub(super) offer: Option<Rc<Offer>>,
     /// Whether its manager still holds something of it.
@@ -35,7 +37,7 @@ pub(super) struct Session {
     /// When its agent was heard last.
     heard: Tick,
     /// When it was opened.
-    opened: Tick,
+    pub(super) opened: Tick,
     /// Whether a document was refused for good by the Indexer.
     pub(super) refused: BTreeMap<crate::content::DocKey, u16>,
 }
@@ -116,6 +118,19 @@ impl Oracles {
             return;
         }
         let session = SessionId(ack.session);
+        if let Some(known) = self.sessions.get_mut(&session) {
+            let owner = *known.owner.get_or_insert(peer.agent);
+            if owner != peer.agent {
+                let seen = format!(
+                    "session {session} of agent {owner} for agent {}",
+                    peer.agent
+                );
+                return self.fail("I-5", "a session belongs to one agent", seen);
+            }
+            if self.is_hostile(owner) {
+                return;
+            }
+        }
         let offer = module
             .and_then(|module| self.offers.get(&(peer.agent, module, ack.nonce)))
             .cloned();
@@ -180,6 +195,9 @@ impl Oracles {
             );
             return;
         };
+        if known.owner.is_some_and(|owner| owner >= self.hostile_from) {
+            return;
+        }
         let size = known.stored.len();
         let mut wrong = None;
         if fresh.first().is_none_or(|run| run.first != key) {
@@ -273,7 +291,7 @@ impl Oracles {
         let Some(known) = self.sessions.get(&session) else {
             return Told::Nothing;
         };
-        let owner = known.offer.as_ref().map(|offer| offer.agent);
+        let owner = known.owner;
         if owner != Some(peer.agent)
             || matches!(
                 ack.reason,
@@ -321,6 +339,12 @@ impl Oracles {
         }
         self.judge_verdict(session, ack);
         Told::Verdict
+    }
+
+    /// The agents of sessions of which the manager holds something.
+    pub(crate) fn open_sessions(&self) -> impl Iterator<Item = AgentId> + '_ {
+        let open = self.sessions.values().filter(|known| known.open);
+        open.filter_map(|known| known.owner)
     }
 
     /// A shard forgets what it holds of a session.

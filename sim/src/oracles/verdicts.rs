@@ -10,6 +10,10 @@ use crate::content::{Content, DocKey};
 impl Oracles {
     /// A verdict: what it acknowledges is in the Indexer at this instant.
     pub(super) fn judge_verdict(&mut self, session: SessionId, ack: &EndAck) {
+        let owner = self.sessions.get(&session).and_then(|known| known.owner);
+        if owner.is_some_and(|owner| self.is_hostile(owner)) {
+            return;
+        }
         let in_part = ack.status == Status::Error && ack.reason == Reason::PartiallyRejected;
         if ack.status == Status::Ok {
             self.counts.ok += 1;
@@ -100,7 +104,7 @@ impl Oracles {
         grant: Option<Version>,
     ) {
         let stored = self.documents.stored.get(&key).copied();
-        if stored.map(|stored| stored.content) == content {
+        if stored.map(|stored| stored.content) == content || self.is_excused(session, key) {
             return;
         }
         let later = stored
@@ -139,6 +143,7 @@ impl Oracles {
                 .documents
                 .stored
                 .range(DocKey::all_of(offer.agent, *index))
+                .filter(|(key, _)| !self.is_excused(session, **key))
                 .find(|(key, _)| {
                     offer
                         .last_on(**key)
