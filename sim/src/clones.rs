@@ -38,8 +38,14 @@ impl World {
     pub(crate) fn clone_goes(&mut self, of: usize) {
         let id = self.agents[of].id;
         let clones: Vec<usize> = (0..self.agents.len())
-            .filter(|agent| self.agents[*agent].is_clone && self.agents[*agent].id == id)
+            .filter(|agent| {
+                let node = &self.agents[*agent];
+                node.is_clone && !node.is_retired && node.id == id
+            })
             .collect();
+        if clones.is_empty() {
+            return;
+        }
         for clone in clones {
             self.retire(clone);
         }

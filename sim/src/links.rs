@@ -111,6 +111,7 @@ impl World {
             .network
             .send(now, connection, way, packet, &mut self.faults)
         {
+            self.frames_up += u64::from(way == Way::Up);
             match travel {
                 Travel::Queued(at) => self.schedule.at(at, Occurrence::Frame { connection, way }),
                 Travel::Alone(at, packet) => {

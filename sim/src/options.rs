@@ -144,8 +144,22 @@ impl Options {
             Healing::Core,
             Healing::Nothing,
         ]);
+        options.make_room();
         options.rates = Rates::swarm(seed);
         options
+    }
+
+    /// Where some stay broken, the caps of the process hold what they may hold at most, and what the healthy
+    /// need: a cap that is smaller lets one agent keep all others out (`ATLAS.md`).
+    fn make_room(&mut self) {
+        if self.healing == Healing::Everything {
+            return;
+        }
+        let peers = usize::from(self.agents + self.hostiles);
+        let lanes = peers * self.config.catalogue.modules().len();
+        self.config.sessions_max = self.config.sessions_max.max(2 * lanes);
+        self.config.items_max = 10_000_000;
+        self.config.bytes_max = 1 << 34;
     }
 
     fn draw_times(&mut self) {

@@ -36,6 +36,11 @@ pub enum Pending {
         /// The peer.
         agent: AgentId,
     },
+    /// Frames are on their way to the manager.
+    Frames {
+        /// How many.
+        frames: u64,
+    },
     /// A request to the Indexer is on its way, or may still be applied.
     Request,
     /// A shard of the manager is busy.
@@ -76,6 +81,7 @@ impl Pending {
             | Self::Session { agent }
             | Self::Hostile { agent } => Some(*agent),
             Self::ManagerDown
+            | Self::Frames { .. }
             | Self::Request
             | Self::Shard { .. }
             | Self::Coordinator { .. }
@@ -107,6 +113,7 @@ impl fmt::Display for Pending {
             }
             Self::Session { agent } => write!(f, "a session of agent {agent} has no end"),
             Self::Hostile { agent } => write!(f, "the hostile peer {agent} goes on"),
+            Self::Frames { frames } => write!(f, "{frames} frames are on their way to the manager"),
             Self::Request => f.write_str("a request is on its way to the Indexer"),
             Self::Shard { shard, reason } => write!(f, "shard {shard}: {reason}"),
             Self::Coordinator { reason } => write!(f, "coordinator: {reason}"),

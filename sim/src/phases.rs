@@ -51,6 +51,10 @@ impl World {
         pending.extend(open.map(|agent| Pending::Session { agent }));
         // What the broken keep going keeps the manager busy too.
         if !self.is_restless() {
+            if self.frames_up > 0 {
+                let frames = self.frames_up;
+                pending.push(Pending::Frames { frames });
+            }
             if self.indexer.is_busy() {
                 pending.push(Pending::Request);
             }

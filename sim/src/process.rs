@@ -11,6 +11,7 @@ use inventory_sync_core::time::Tick;
 
 use crate::faults::Fault;
 use crate::manager_node::{Process, Shard};
+use crate::options::Healing;
 use crate::oracles::DurableBounds;
 use crate::trace::Node;
 use crate::world::{Occurrence, World};
@@ -159,7 +160,12 @@ impl World {
         let stream = self.faults.stream(Fault::ManagerReconfigured);
         self.options.shards = *stream.pick(&[1, 2, 3]);
         let config = &mut self.options.config;
-        config.sessions_max = *stream.pick(&[1, 3, 100]);
+        let sessions_max = *stream.pick(&[1, 3, 100]);
+        config.sessions_max = match self.options.healing {
+            Healing::Everything => sessions_max,
+            // Never too few for those that stay broken and the others together.
+            Healing::Core | Healing::Nothing => 100,
+        };
         config.idle_timeout_ms = stream.between(2_000, 20_000);
         config.retry_base_ms = stream.between(1, config.retry_max_ms);
         config.linger_ms = stream.between(0, 20);

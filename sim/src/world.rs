@@ -191,6 +191,8 @@ pub(crate) struct World {
     pub(crate) manager_paused_until: Tick,
     /// Whether the manager's next start is with another configuration.
     pub(crate) reconfigures: bool,
+    /// Frames on their way to the manager.
+    pub(crate) frames_up: u64,
     /// What may wait for an agent that does not read, in bytes.
     pub(crate) unread_bytes_max: u64,
     /// Peers that no correct code would be.
@@ -240,6 +242,7 @@ impl World {
             store_stalled_until: Tick(0),
             manager_paused_until: Tick(0),
             reconfigures: false,
+            frames_up: 0,
             unread_bytes_max: 2 << 20,
             hostiles: Vec::new(),
             broken: BTreeSet::new(),
@@ -287,6 +290,7 @@ impl World {
     fn happen(&mut self, occurrence: Occurrence) {
         match occurrence {
             Occurrence::Frame { connection, way } => {
+                self.frames_up -= u64::from(way == Way::Up);
                 if let Some(packet) = self.network.arrive(connection, way) {
                     self.frame_arrives(connection, way, packet);
                 }
@@ -295,7 +299,10 @@ impl World {
                 connection,
                 way,
                 packet,
-            } => self.frame_arrives(connection, way, packet),
+            } => {
+                self.frames_up -= u64::from(way == Way::Up);
+                self.frame_arrives(connection, way, packet);
+            }
             Occurrence::ReadOn(connection) => self.read_on(connection),
             Occurrence::BrokenAtManager(connection) => self.broken_at_manager(connection),
             Occurrence::BrokenAtAgent(connection) => self.broken_at_agent(connection),
