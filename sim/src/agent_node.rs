@@ -190,7 +190,9 @@ impl World {
         if self.trace.steps().is_multiple_of(16) || cfg!(test) {
             lane.machine.check_invariants();
         }
+        // What is due already, behind a standstill, is due now.
         if let Some((at, _)) = lane.machine.next_deadline()
+            && let at = at.max(now)
             && lane.armed.is_none_or(|armed| at < armed)
         {
             lane.armed = Some(at);
@@ -328,7 +330,14 @@ impl World {
                     },
                 );
             }
-            Command::Reconnect { instead_of } => self.reconnect(agent, life, module, instead_of),
+            Command::Reconnect { instead_of } => {
+                // A base peer knows no nonces: it cannot take up a session on another connection.
+                let node = &self.agents[agent];
+                if node.speaks == 0 && node.lanes[module].machine.session_id().is_some() {
+                    self.schedule.after(0, told(Event::Reset));
+                }
+                self.reconnect(agent, life, module, instead_of);
+            }
             Command::Remember { floor } => {
                 let lane = &mut self.agents[agent].lanes[module];
                 lane.floor = lane.floor.max(floor);

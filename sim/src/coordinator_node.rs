@@ -24,6 +24,7 @@ impl World {
         process.coordinator.handle(now, event, &mut commands);
         process.coordinator.check_invariants();
         if let Some((at, _)) = process.coordinator.next_deadline()
+            && let at = at.max(now)
             && process.coordinator_armed.is_none_or(|armed| at < armed)
         {
             process.coordinator_armed = Some(at);

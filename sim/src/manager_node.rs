@@ -122,6 +122,7 @@ impl World {
             told.machine.check_invariants();
         }
         if let Some((at, _)) = told.machine.next_deadline()
+            && let at = at.max(now)
             && told.armed.is_none_or(|armed| at < armed)
         {
             told.armed = Some(at);

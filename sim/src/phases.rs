@@ -84,11 +84,12 @@ impl World {
     pub(crate) fn is_restless(&self) -> bool {
         let stands_still = |id: AgentId| {
             let mut nodes = self.agents.iter().filter(|node| node.id == id);
-            nodes.all(|node| !node.alive || node.paused_until == Tick(u64::MAX))
+            nodes.all(|node| node.is_lost || node.paused_until == Tick(u64::MAX))
         };
+        let go_on = self.options.healing == Healing::Nothing;
         self.broken
             .iter()
-            .any(|id| self.is_hostile(*id) || !stands_still(*id))
+            .any(|id| go_on || self.is_hostile(*id) || !stands_still(*id))
     }
 
     /// Faults begin: everywhere, or, where nothing is going to heal, with a part of the agents.
