@@ -31,6 +31,9 @@ impl World {
             self.schedule.at(at, Occurrence::CoordinatorTick { life });
         }
         for command in commands.drain(..) {
+            if self.process.is_none() {
+                break;
+            }
             self.trace.note(now, Node::Coordinator, '>', &command);
             self.obey_coordinator(life, command);
         }
@@ -69,8 +72,8 @@ impl World {
             },
             Command::Record { request, what } => {
                 let durable = !self.store_is_full && !self.faults.strikes(Fault::RecordFails);
-                if durable {
-                    self.records_in_flight.push((life, what));
+                if durable && std::mem::take(&mut self.tears_record) {
+                    return self.tear_record(what);
                 }
                 let delay_ms = self.latency.between(0, self.options.store_ms);
                 self.schedule.after(
@@ -142,8 +145,6 @@ impl World {
             return;
         }
         if durable {
-            self.records_in_flight
-                .retain(|record| *record != (life, what));
             self.store.record(what);
         }
         self.tell_coordinator(life, Event::Recorded { request, durable });

@@ -97,8 +97,8 @@ faults! {
     HalfOpen = "half-open", Link, Chance(10_000);
     /// A frame that the agent sent long ago, in an earlier life perhaps, arrives again.
     OldFrameReplayed = "old-frame-replayed", Link, Chance(50_000);
-    /// A connection cannot be made.
-    ConnectFails = "connect-fails", Link, Chance(300_000);
+    /// An agent's connection breaks, and no other can be made for a while.
+    ConnectFails = "connect-fails", Link, Every(30_000);
     /// A link delivers nothing for a while, and then everything.
     LinkClogged = "link-clogged", Link, Every(20_000);
     /// A link lets only a few kilobytes a second through, for a while.
@@ -122,7 +122,7 @@ faults! {
     /// An agent's process stands still for a while and then goes on.
     AgentPause = "agent-pause", Agent, Every(20_000);
     /// An agent's database is put back to an old copy; its machine is what it is.
-    AgentRestored = "agent-restored", Agent, Every(40_000);
+    AgentRestored = "agent-restored", Agent, Every(20_000);
     /// An agent is installed anew: its database is empty.
     AgentWiped = "agent-wiped", Agent, Every(60_000);
     /// An agent crashes and the last verdict that it made durable is lost.
@@ -165,9 +165,9 @@ faults! {
     /// The store's disk stands still for a while.
     StoreStalled = "store-stalled", Store, Every(30_000);
     /// The manager is gone while a record is being synced: it is durable, and nobody was told.
-    StoreTornTail = "store-torn-tail", Store, Chance(500_000);
-    /// The store cannot be opened: the process ends and is started again.
-    StoreOpenFails = "store-open-fails", Store, Chance(500_000);
+    StoreTornTail = "store-torn-tail", Store, Every(40_000);
+    /// The manager is stopped, and the store cannot be opened for a while: each start ends at once.
+    StoreOpenFails = "store-open-fails", Store, Every(60_000);
     /// The manager's wall clock steps back by up to two hours.
     ClockStepBack = "clock-step-back", Clock, Every(40_000);
     /// The manager's wall clock steps forward by up to two hours, now and then by two days.
@@ -249,7 +249,7 @@ faults! {
     /// An index is deleted, with all documents in it.
     IndexDeleted = "index-deleted", Indexer, Every(90_000);
     /// An index is put back to an old snapshot.
-    IndexRestored = "index-restored", Indexer, Every(90_000);
+    IndexRestored = "index-restored", Indexer, Every(40_000);
     /// The manager is restarted and finds, for a while, that an index does not fit what it writes.
     TemplateDifferent = "template-different", Indexer, Every(90_000);
     /// An index refuses every document for a while: its mapping is strict and wrong.

@@ -258,16 +258,16 @@ impl World {
         node.connecting = false;
         let id = node.id;
         let now = self.now();
-        let is_unreachable =
-            self.network.is_cut(now, id) || now < self.network.condition(id).clogged_until;
-        let is_given_up = self.faults.strikes_agent(Fault::ConnectFails, id);
+        let condition = self.network.condition(id);
+        let is_unreachable = self.network.is_cut(now, id) || now < condition.clogged_until;
+        // What the manager accepts the agent may have given up by then.
+        let is_given_up = now < condition.refused_until;
         let accepted = if is_unreachable {
             None
         } else {
             self.accept(id)
         };
         let event = match accepted {
-            // The manager has accepted what the agent gave up.
             Some(connection) if is_given_up => {
                 self.hang_up(connection);
                 Event::ConnectFailed

@@ -88,6 +88,8 @@ pub(crate) struct Condition {
     pub(crate) cut_up_until: Tick,
     /// Up to this tick nothing of the manager arrives.
     pub(crate) cut_down_until: Tick,
+    /// Up to this tick no connection can be made.
+    pub(crate) refused_until: Tick,
     /// Up to this tick the agent reads nothing.
     pub(crate) deaf_until: Tick,
 }

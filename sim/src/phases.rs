@@ -187,6 +187,8 @@ impl World {
         let now = self.now();
         self.wall.run_at(now, 1_000);
         self.store_is_full = false;
+        self.tears_record = false;
+        self.store_shut_until = now;
         self.store_stalled_until = now;
         self.manager_paused_until = now;
         let (items, bytes) = (self.options.config.items_max, self.options.config.bytes_max);

@@ -46,7 +46,7 @@ impl World {
         if self.process.is_some() {
             return;
         }
-        if self.faults.strikes(Fault::StoreOpenFails) {
+        if self.now() < self.store_shut_until {
             self.note("the store cannot be opened");
             self.schedule.after(1_000, Occurrence::StartManager);
             return;
@@ -142,17 +142,17 @@ impl World {
         }
     }
 
-    /// The process crashes: of the records that were being synced any may be durable, though nobody was told.
+    /// The process crashes.
     pub(crate) fn crash_process(&mut self) {
-        let Some(life) = self.process.as_ref().map(|process| process.life) else {
-            return;
-        };
-        for (of, what) in std::mem::take(&mut self.records_in_flight) {
-            if of == life && self.faults.strikes(Fault::StoreTornTail) {
-                self.store.record(what);
-            }
-        }
         self.end_process("the manager crashes");
+    }
+
+    /// The process crashes while a record is being synced: it is durable, and nobody was told.
+    pub(crate) fn tear_record(&mut self, what: coordinator::Record) {
+        self.store.record(what);
+        self.crash_process();
+        let down_ms = self.faults.stream(Fault::StoreTornTail).between(1, 20_000);
+        self.schedule.after(down_ms, Occurrence::StartManager);
     }
 
     /// Another configuration, within what the agents of this world need: limits, sizes, pauses, shards.

@@ -90,6 +90,12 @@ impl World {
                 condition.cut_up_until = until;
                 condition.cut_down_until = until;
             }
+            Fault::ConnectFails => {
+                condition.refused_until = until;
+                if let Some(connection) = self.agents[target].connection {
+                    self.break_connection(connection, true);
+                }
+            }
             Fault::SlowReader => {
                 condition.deaf_until = until;
                 let limits = [200, 1_000, 2 << 20];
@@ -223,6 +229,11 @@ impl World {
         let (now, true_ms) = (self.now(), self.unix_ms());
         match fault {
             Fault::StoreFull => self.store_is_full = true,
+            Fault::StoreTornTail => self.tears_record = true,
+            Fault::StoreOpenFails => {
+                self.store_shut_until = now + lasts_ms;
+                self.stop_process();
+            }
             Fault::StoreStalled => self.store_stalled_until = now + lasts_ms,
             Fault::ClockStepBack | Fault::ClockStepForward => {
                 let bits = self.faults.stream(fault).bits();

@@ -181,8 +181,10 @@ pub(crate) struct World {
     pub(crate) standby: Store,
     /// How often one manager took over from the other.
     pub(crate) failovers: u32,
-    /// Records that are being synced, with the life of their process.
-    pub(crate) records_in_flight: Vec<(u32, coordinator::Record)>,
+    /// Whether the process crashes while the next record is synced.
+    pub(crate) tears_record: bool,
+    /// The store cannot be opened before this tick.
+    pub(crate) store_shut_until: Tick,
     /// The bound of the last writer document that was written.
     pub(crate) writer_bound: Option<Version>,
     pub(crate) store_is_full: bool,
@@ -236,7 +238,8 @@ impl World {
             wall: WallClock::right(EPOCH_MS),
             standby: Store::new("second-writer"),
             failovers: 0,
-            records_in_flight: Vec::new(),
+            tears_record: false,
+            store_shut_until: Tick(0),
             writer_bound: None,
             store_is_full: false,
             store_stalled_until: Tick(0),
