@@ -26,6 +26,10 @@ pub(crate) struct Lane {
     pub(crate) outbox: Outbox,
     /// The highest version of the manager that it heard of, kept durably.
     pub(crate) floor: Version,
+    /// What the module synchronises, and how.
+    pub(crate) work: Stream,
+    /// When and how its content changes.
+    pub(crate) churn: Stream,
 }
 
 /// One agent.
@@ -37,7 +41,6 @@ pub(crate) struct AgentNode {
     pub(crate) connection: Option<ConnectionId>,
     pub(crate) connecting: bool,
     pub(crate) lanes: Vec<Lane>,
-    pub(crate) work: Stream,
     /// Its process stands still up to this tick.
     pub(crate) paused_until: Tick,
     /// The version of the protocol that it speaks, and whether it says Hello.
@@ -95,8 +98,8 @@ pub(crate) fn agent_info(agent: AgentId) -> AgentInfo {
 }
 
 impl World {
-    /// A new agent with nothing in it.
-    pub(crate) fn make_agent(&mut self, id: AgentId) -> AgentNode {
+    /// A new agent with nothing in it; `role` distinguishes the streams of a clone.
+    pub(crate) fn make_agent(&mut self, id: AgentId, role: &str) -> AgentNode {
         let modules = self.options.config.catalogue.modules().len();
         let lanes = (0..modules)
             .map(|module| Lane {
@@ -108,9 +111,10 @@ impl World {
                     ModuleId(u16::try_from(module).unwrap_or(0)),
                 ),
                 floor: Version(0),
+                work: Stream::new(&self.draws, &format!("{role}work/{id}/{module}")),
+                churn: Stream::new(&self.draws, &format!("{role}churn/{id}/{module}")),
             })
             .collect();
-        let work = Stream::numbered(self.options.seed, "work", id.0);
         AgentNode {
             id,
             life: 1,
@@ -118,7 +122,6 @@ impl World {
             connection: None,
             connecting: false,
             lanes,
-            work,
             paused_until: Tick(0),
             speaks: PROTOCOL_VERSION,
             greets: false,
@@ -187,7 +190,7 @@ impl World {
         self.trace.note(now, name, '<', &(module, &event));
         let mut commands = std::mem::take(&mut self.agent_commands);
         lane.machine.handle(now, event, &mut commands);
-        if self.trace.steps().is_multiple_of(16) || cfg!(test) {
+        if self.trace.steps().is_multiple_of(self.check_every) || cfg!(test) {
             lane.machine.check_invariants();
         }
         // What is due already, behind a standstill, is due now.
@@ -239,7 +242,10 @@ impl World {
                     },
                 );
             }
-            Some(_) => self.tell_agent(agent, life, module, Event::Tick),
+            Some(_) => {
+                self.heartbeats += 1;
+                self.tell_agent(agent, life, module, Event::Tick);
+            }
             None => {}
         }
     }
@@ -305,10 +311,12 @@ impl World {
             Command::RollBack { job, retry_at, .. } => {
                 // Some agents read their rows anew before they try again, some do not.
                 let now = self.now();
-                let node = &mut self.agents[agent];
+                let lane = &mut self.agents[agent].lanes[module];
+                lane.outbox.rolled_back();
+                lane.work.episode();
                 if retry_at.is_some_and(|at| at > now)
-                    && node.work.chance(500_000)
-                    && let Some(renewed) = node.lanes[module].outbox.renew(job, &mut node.work)
+                    && lane.work.chance(500_000)
+                    && let Some(renewed) = lane.outbox.renew(job, &mut lane.work)
                 {
                     self.schedule.after(
                         0,

@@ -2,7 +2,6 @@
 //! their documents share their ids, so that what the Indexer holds is a mixture while both are there.
 
 use crate::outbox::Outbox;
-use crate::streams::Stream;
 use crate::world::{Occurrence, World};
 use inventory_sync_core::id::ModuleId;
 
@@ -18,10 +17,9 @@ impl World {
             Some(clone) if self.agents[clone].alive => return,
             Some(clone) => clone,
             None => {
-                let mut node = self.make_agent(id);
+                let mut node = self.make_agent(id, "clone-");
                 node.is_clone = true;
                 node.alive = false;
-                node.work = Stream::numbered(self.options.seed, "work-of-clone", id.0);
                 self.agents.push(node);
                 self.agents.len() - 1
             }

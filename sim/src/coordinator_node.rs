@@ -55,7 +55,10 @@ impl World {
                 process.coordinator_armed = Some(at);
                 self.schedule.at(at, Occurrence::CoordinatorTick { life });
             }
-            Some(_) => self.tell_coordinator(life, Event::Tick),
+            Some(_) => {
+                self.heartbeats += 1;
+                self.tell_coordinator(life, Event::Tick);
+            }
             None => {}
         }
     }

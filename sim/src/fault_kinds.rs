@@ -12,6 +12,12 @@ macro_rules! faults {
             /// All kinds.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
+            /// The kind of that name.
+            #[must_use]
+            pub fn labelled(label: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|fault| fault.label() == label)
+            }
+
             /// Its name: in summaries, on the command line, in the atlas, and as the label of its stream.
             #[must_use]
             pub const fn label(self) -> &'static str {

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use inventory_sync_core::id::AgentId;
 
+use crate::choices::Draws;
 pub use crate::fault_kinds::{Fault, Often, Part};
 use crate::streams::Stream;
 
@@ -32,6 +33,55 @@ pub enum Rate {
     EveryMs(u64),
 }
 
+impl Rate {
+    /// As often as a kind may.
+    #[must_use]
+    pub const fn most(fault: Fault) -> Self {
+        match fault.often() {
+            Chance(most) => Self::PerMillion(most),
+            Every(least_ms) => Self::EveryMs(least_ms),
+        }
+    }
+
+    /// A rate drawn for a swarm. How many kinds are on is drawn first, from a half down to one in
+    /// twenty-five, so that some runs are cruel and some nearly calm; those that are on have a rate of their
+    /// own, from rare to as often as that kind may.
+    #[must_use]
+    pub fn drawn(seed: u64, fault: Fault) -> Self {
+        let off = *Stream::new(&Draws::seeded(seed), "calmness")
+            .pick(&[500_000, 750_000, 900_000, 960_000]);
+        let mut stream = Stream::new(&Draws::seeded(seed), "rate").fork(fault.label());
+        if stream.chance(off) {
+            return Self::Off;
+        }
+        let shift = stream.below(5);
+        match fault.often() {
+            Chance(most) => Self::PerMillion((most >> shift).max(1)),
+            Every(least_ms) => Self::EveryMs(least_ms << shift),
+        }
+    }
+
+    /// The rate that a file gives as a number: in a million, or milliseconds, as the kind has it; 0 is off.
+    #[must_use]
+    pub fn of_number(fault: Fault, number: u64) -> Self {
+        match fault.often() {
+            _ if number == 0 => Self::Off,
+            Chance(_) => Self::PerMillion(u32::try_from(number).unwrap_or(u32::MAX)),
+            Every(_) => Self::EveryMs(number),
+        }
+    }
+
+    /// The number that stands for it in a file.
+    #[must_use]
+    pub fn number(self) -> u64 {
+        match self {
+            Self::Off => 0,
+            Self::PerMillion(rate) => u64::from(rate),
+            Self::EveryMs(every_ms) => every_ms,
+        }
+    }
+}
+
 /// The rates of a run, in the order of [`Fault::ALL`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Rates(Vec<Rate>);
@@ -43,23 +93,10 @@ impl Rates {
         Self(vec![Rate::Off; Fault::ALL.len()])
     }
 
-    /// A swarm: how many kinds are on is drawn first, from a half down to one in twenty-five, so that some
-    /// runs are cruel and some nearly calm; those that are on have a rate of their own, from rare to as
-    /// often as that kind allows.
+    /// A swarm: for each kind a [drawn rate](Rate::drawn).
     #[must_use]
     pub fn swarm(seed: u64) -> Self {
-        let off = *Stream::new(seed, "calmness").pick(&[500_000, 750_000, 900_000, 960_000]);
-        let draw = |fault: &Fault| {
-            let mut stream = Stream::new(seed, "rate").fork(fault.label());
-            if stream.chance(off) {
-                return Rate::Off;
-            }
-            let shift = stream.below(5);
-            match fault.often() {
-                Chance(most) => Rate::PerMillion((most >> shift).max(1)),
-                Every(least_ms) => Rate::EveryMs(least_ms << shift),
-            }
-        };
+        let draw = |fault: &Fault| Rate::drawn(seed, *fault);
         Self(Fault::ALL.iter().map(draw).collect())
     }
 
@@ -67,13 +104,7 @@ impl Rates {
     #[must_use]
     pub fn only(fault: Fault) -> Self {
         let mut rates = Self::calm();
-        rates.set(
-            fault,
-            match fault.often() {
-                Chance(most) => Rate::PerMillion(most),
-                Every(least_ms) => Rate::EveryMs(least_ms),
-            },
-        );
+        rates.set(fault, Rate::most(fault));
         rates
     }
 
@@ -109,10 +140,10 @@ pub(crate) struct Faults {
 
 impl Faults {
     /// The faults of a run, asleep until [`Faults::wake`].
-    pub(crate) fn new(seed: u64, rates: &Rates) -> Self {
+    pub(crate) fn new(draws: &Draws, rates: &Rates) -> Self {
         let source = |fault: &Fault| Source {
             rate: rates.of(*fault),
-            stream: Stream::new(seed, fault.label()),
+            stream: Stream::new(draws, fault.label()),
             fired: 0,
         };
         Self {
@@ -155,6 +186,7 @@ impl Faults {
         let Rate::PerMillion(rate) = source.rate else {
             return false;
         };
+        source.stream.episode();
         let strikes = source.stream.chance(rate);
         source.fired += u64::from(strikes);
         strikes
@@ -179,6 +211,7 @@ impl Faults {
         if !is_awake || source.rate == Rate::Off {
             return false;
         }
+        source.stream.episode();
         let strikes = source.stream.chance(500_000);
         source.fired += u64::from(strikes);
         strikes
@@ -195,7 +228,8 @@ impl Faults {
         let Rate::EveryMs(mean_ms) = source.rate else {
             return None;
         };
-        Some(source.stream.between(1, 2 * mean_ms))
+        source.stream.episode();
+        source.stream.sometime(1, 2 * mean_ms)
     }
 
     /// Whether a recurring fault that is due may happen: if it is an agent's, some agent must be in reach.
@@ -260,10 +294,10 @@ mod tests {
 
     #[test]
     fn kinds_do_not_disturb_each_other() {
-        let mut one = Faults::new(3, &Rates::only(Fault::Item429));
+        let mut one = Faults::new(&Draws::seeded(3), &Rates::only(Fault::Item429));
         let mut both = Rates::only(Fault::Item429);
         both.set(Fault::FrameLost, Rate::PerMillion(500_000));
-        let mut two = Faults::new(3, &both);
+        let mut two = Faults::new(&Draws::seeded(3), &both);
         one.wake();
         two.wake();
         for _ in 0..500 {

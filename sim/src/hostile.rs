@@ -13,6 +13,7 @@ use inventory_sync_core::wire::{
 };
 
 use crate::agent_node::agent_info;
+use crate::choices::Draws;
 use crate::content::{Content, DocKey};
 use crate::network::{Packet, Way};
 use crate::streams::Stream;
@@ -46,8 +47,8 @@ pub(crate) const HOSTILE_UNREAD_MAX: u64 = 4_000;
 const SESSIONS_MAX: usize = 4;
 
 impl Hostile {
-    fn new(seed: u64, id: AgentId) -> Self {
-        let mut stream = Stream::numbered(seed, "hostile-peer", id.0);
+    fn new(draws: &Draws, id: AgentId) -> Self {
+        let mut stream = Stream::numbered(draws, "hostile-peer", id.0);
         Self {
             id,
             connection: None,
@@ -74,7 +75,7 @@ impl World {
         let first = u64::from(self.options.agents) + 1;
         self.oracles.set_hostile_from(AgentId(first));
         for number in 0..u64::from(self.options.hostiles) {
-            let hostile = Hostile::new(self.options.seed, AgentId(first + number));
+            let hostile = Hostile::new(&self.draws, AgentId(first + number));
             if hostile.never_reads {
                 self.network.condition_mut(hostile.id).deaf_until = Tick(u64::MAX);
             }
@@ -104,9 +105,12 @@ impl World {
             }
             return;
         }
-        let after_ms = hostile.stream.between(1, 2 * hostile.every_ms);
-        self.schedule
-            .after(after_ms, Occurrence::HostileTurn(number));
+        hostile.stream.episode();
+        let most_ms = 2 * hostile.every_ms;
+        if let Some(after_ms) = hostile.stream.sometime(1, most_ms) {
+            self.schedule
+                .after(after_ms, Occurrence::HostileTurn(number));
+        }
         if self.hostiles[number].connection.is_none() {
             self.hostiles[number].connection = self.accept(id);
         }

@@ -25,11 +25,13 @@
 
 mod agent_node;
 mod bulk;
+mod choices;
 mod clones;
 mod content;
 mod coordinator_node;
 mod fault_kinds;
 mod faults;
+mod finding;
 mod hostile;
 mod indexer_control;
 mod indexer_node;
@@ -43,10 +45,12 @@ mod pending;
 mod phases;
 mod process;
 mod recurring;
+mod replay;
 mod requests;
 mod run;
 mod schedule;
 mod script;
+mod shrink;
 mod staging;
 mod standstill;
 mod store;
@@ -56,13 +60,19 @@ mod wall_clock;
 mod workload;
 mod world;
 
+pub use choices::{Choice, Choices, Draws, Tape};
 pub use content::{Content, DocKey};
 pub use faults::{Fault, Often, Part, Rate, Rates};
+pub use finding::{Finding, Kind, Outcome, attempt};
 pub use indexer_node::Fate;
-pub use options::{Healing, Options};
+pub use options::{
+    Healing, Options, PRESETS, Plan, PlanError, Preset, SETTINGS, Setting, SettingError,
+};
 pub use oracles::{Counts, Violation};
 pub use pending::Pending;
-pub use run::{Conduct, Ending, Report, run};
+pub use replay::{Replay, ReplayError};
+pub use run::{Conduct, Ending, Report, Stop, run};
 pub use script::Action;
+pub use shrink::{Case, Progress, Shrunk, shrink};
 pub use streams::Stream;
 pub use trace::{Fold, Node};

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use inventory_sync_core::agent::{Acknowledgement, Job, JobId, Outcome};
+use inventory_sync_core::bug::{Bug, is_planted};
 use inventory_sync_core::id::{AgentId, IndexId, ModuleId};
 use inventory_sync_core::wire::Mode;
 
@@ -176,7 +177,13 @@ impl Outbox {
             }
         };
         self.quarantined.remove(&key);
-        self.pending.insert(key, body);
+        let before = self.pending.insert(key, body);
+        if body == Body::Delete
+            && matches!(before, Some(Body::Upsert(_)))
+            && is_planted(Bug::OfferedRowAnnihilated)
+        {
+            self.pending.remove(&key);
+        }
     }
 
     /// A document is made, or changed.
@@ -372,7 +379,8 @@ impl Outbox {
             }
             let failed = acknowledgement.failed.iter().find(|row| row.seq == seq);
             if acknowledgement.covers(seq) {
-                if self.pending.get(&item.key) == Some(&item.body) {
+                let is_same = self.pending.get(&item.key) == Some(&item.body);
+                if is_same || is_planted(Bug::ChangedRowAcknowledged) {
                     self.pending.remove(&item.key);
                     self.last_commit.0.push((item.key, item.body));
                 }
@@ -412,6 +420,16 @@ impl Outbox {
     fn holds(&self, item: &OfferedItem) -> Option<Body> {
         let content = *self.wanted.get(&item.key)?;
         Some(Body::Upsert(content))
+    }
+
+    /// A session has failed: its rows are kept.
+    pub(crate) fn rolled_back(&mut self) {
+        if !is_planted(Bug::RolledBackRowDropped) {
+            return;
+        }
+        for item in self.rows.iter().flat_map(|rows| &rows.items) {
+            self.pending.remove(&item.key);
+        }
     }
 
     /// The job has ended.

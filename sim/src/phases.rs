@@ -105,7 +105,7 @@ impl World {
 
     /// Some of the agents, never all of them, and some of the hostile peers.
     fn choose_broken(&mut self) {
-        let mut stream = Stream::new(self.options.seed, "broken");
+        let mut stream = Stream::new(&self.draws, "broken");
         let mut ids: Vec<AgentId> = (1..=u64::from(self.options.agents)).map(AgentId).collect();
         let spared = usize::try_from(stream.below(ids.len() as u64)).unwrap_or(0);
         ids.remove(spared);
@@ -164,7 +164,7 @@ impl World {
         self.heal_manager();
         self.heal_indexer();
         if self.options.healing == Healing::Core {
-            let mut stream = Stream::new(self.options.seed, "how-broken");
+            let mut stream = Stream::new(&self.draws, "how-broken");
             self.leave_broken(&mut stream);
         }
         self.operate();

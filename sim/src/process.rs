@@ -61,23 +61,16 @@ impl World {
         let clean_stop = std::mem::take(&mut self.store.meta.clean_stop);
         let bound = self.store.meta.bound;
         let floors: Vec<AgentFloor> = self.store.meta.floors.values().copied().collect();
-        let rules = self.rules;
         let mut config = self.options.config.clone();
         config.request_timeout_ms = config
             .request_timeout_ms
             .min(config.request_deadline_ms - 1);
         let shards = (0..self.options.shards)
-            .map(|_| {
-                Shard::new(Manager::with_rules(
-                    config.clone(),
-                    self.seeds.seed(),
-                    rules,
-                ))
-            })
+            .map(|_| Shard::new(Manager::new(config.clone(), self.seeds.seed())))
             .collect();
         let coordinator_config = self.coordinator_config();
         self.lease_ms = coordinator_config.lease_ms;
-        let coordinator = Coordinator::with_rules(coordinator_config, self.seeds.seed(), rules);
+        let coordinator = Coordinator::new(coordinator_config, self.seeds.seed());
         self.process = Some(Process {
             life,
             shards,
@@ -115,6 +108,7 @@ impl World {
             return;
         }
         let unix_ms = self.wall.unix_ms(self.now());
+        self.heartbeats += u64::from(self.options.shards) + 1;
         for shard in 0..self.options.shards {
             self.tell_shard(life, shard, manager::Event::WallClock { unix_ms });
         }

@@ -171,9 +171,10 @@ impl World {
         let node = &mut self.agents[agent];
         let life = node.life;
         for (module, lane) in node.lanes.iter_mut().enumerate() {
-            for _ in 0..node.work.between(5, 40) {
-                lane.outbox.churn(&mut node.work);
+            for _ in 0..lane.churn.between(5, 40) {
+                lane.outbox.churn(&mut lane.churn);
             }
+            lane.churn.episode();
             let due = Occurrence::SyncDue {
                 agent,
                 life,

@@ -86,18 +86,9 @@ impl World {
                         .store
                         .reader(self.faults.strikes(Fault::StoreReadFails));
                     let failed_max = self.options.config.failed_items_max;
-                    #[cfg(not(inventory_bug_bank))]
-                    let plan = document::plan;
-                    #[cfg(inventory_bug_bank)]
-                    let plan = if self.rules.holds(manager::Rule::OneOperationPerDocument) {
-                        document::plan
-                    } else {
-                        document::plan_every_operation
-                    };
-                    let plan = process
-                        .tables
-                        .get_mut(&session)
-                        .and_then(|(_, table)| plan(table, &reader, &allowed, full, failed_max));
+                    let plan = process.tables.get_mut(&session).and_then(|(_, table)| {
+                        document::plan(table, &reader, &allowed, full, failed_max)
+                    });
                     manager::Event::Planned {
                         session,
                         plan: plan.map(Box::new),

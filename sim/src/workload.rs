@@ -21,11 +21,11 @@ impl World {
             return;
         }
         for module in 0..self.agents[agent].lanes.len() {
-            let after_ms = self.agents[agent]
-                .work
-                .between(1, self.options.change_every_ms);
-            self.schedule
-                .after(after_ms, Occurrence::Churn { agent, module });
+            let churn = &mut self.agents[agent].lanes[module].churn;
+            if let Some(after_ms) = churn.sometime(1, self.options.change_every_ms) {
+                self.schedule
+                    .after(after_ms, Occurrence::Churn { agent, module });
+            }
         }
     }
 
@@ -44,13 +44,16 @@ impl World {
             return;
         }
         let node = &mut self.agents[agent];
-        for _ in 0..node.work.between(1, 4) {
-            node.lanes[module].outbox.churn(&mut node.work);
-        }
-        let after_ms = node.work.between(1, 2 * self.options.change_every_ms);
         let life = node.life;
-        self.schedule
-            .after(after_ms, Occurrence::Churn { agent, module });
+        let lane = &mut node.lanes[module];
+        for _ in 0..lane.churn.between(1, 4) {
+            lane.outbox.churn(&mut lane.churn);
+        }
+        lane.churn.episode();
+        if let Some(after_ms) = lane.churn.sometime(1, 2 * self.options.change_every_ms) {
+            self.schedule
+                .after(after_ms, Occurrence::Churn { agent, module });
+        }
         self.schedule.after(
             0,
             Occurrence::SyncDue {
@@ -75,22 +78,23 @@ impl World {
             // A verdict from before may have set something aside.
             node.lanes[module].outbox.heal();
         }
-        let outbox = &node.lanes[module].outbox;
-        if outbox.owes_full() && (self.healed || node.work.chance(500_000)) {
-            let wish = Wish::Full(outbox.all_indices());
+        let lane = &mut node.lanes[module];
+        lane.work.episode();
+        if lane.outbox.owes_full() && (self.healed || lane.work.chance(500_000)) {
+            let wish = Wish::Full(lane.outbox.all_indices());
             return self.begin_sync(agent, module, wish);
         }
-        let full = !self.healed && node.work.chance(self.options.fulls_per_mille * 1_000);
+        let full = !self.healed && lane.work.chance(self.options.fulls_per_mille * 1_000);
         let wish = if full {
             let indices = self.options.config.catalogue.modules()[module]
                 .indices
                 .clone();
-            let first = usize::try_from(node.work.below(indices.len() as u64)).unwrap_or(0);
-            let all = node.work.chance(500_000);
+            let first = usize::try_from(lane.work.below(indices.len() as u64)).unwrap_or(0);
+            let all = lane.work.chance(500_000);
             Wish::Full(if all {
                 indices
             } else {
-                vec![outbox.index(first)]
+                vec![lane.outbox.index(first)]
             })
         } else {
             Wish::Delta
@@ -107,7 +111,8 @@ impl World {
             .then(|| self.faults.stream(Fault::BadItem).bits());
         let node = &mut self.agents[agent];
         let life = node.life;
-        if let Some(job) = node.lanes[module].outbox.job(wish, &mut node.work, bad) {
+        let lane = &mut node.lanes[module];
+        if let Some(job) = lane.outbox.job(wish, &mut lane.work, bad) {
             self.tell_agent(agent, life, module, Event::Sync { job: Box::new(job) });
         }
     }

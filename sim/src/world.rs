@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use inventory_sync_core::answer::BulkOutcome;
 use inventory_sync_core::coordinator;
 use inventory_sync_core::id::{AgentId, ConnectionId, RequestId, Version};
-use inventory_sync_core::manager::{self, Rules};
+use inventory_sync_core::manager;
 use inventory_sync_core::time::Tick;
 use inventory_sync_core::wire::{Reason, Status};
 
 use crate::agent_node::AgentNode;
 use crate::bulk::OverlayCheck;
+use crate::choices::Draws;
 use crate::faults::{Fault, Faults};
 use crate::hostile::Hostile;
 use crate::indexer_node::IndexerNode;
@@ -153,7 +154,8 @@ pub(crate) enum Occurrence {
 /// Everything there is.
 pub(crate) struct World {
     pub(crate) options: Options,
-    pub(crate) rules: Rules,
+    /// Where streams come from.
+    pub(crate) draws: Draws,
     pub(crate) schedule: Schedule<Occurrence>,
     pub(crate) trace: Trace,
     pub(crate) faults: Faults,
@@ -207,28 +209,32 @@ pub(crate) struct World {
     pub(crate) rested_at: Tick,
     /// Whether everything is healed and the world is to come to rest.
     pub(crate) healed: bool,
+    /// At every how many steps the machines check their own invariants.
+    pub(crate) check_every: u64,
+    /// The step before which, and the tick after which, the run is stopped.
+    pub(crate) stop: (u64, Tick),
+    /// Events that the clock alone told.
+    pub(crate) heartbeats: u64,
 }
 
 impl World {
     /// A world in its first moment.
-    pub(crate) fn new(options: Options, rules: Rules, keep_text: bool) -> Self {
-        let seed = options.seed;
+    pub(crate) fn new(options: Options, draws: Draws, keep_text: bool) -> Self {
         let hold_up_ms = 2 * options.config.idle_timeout_ms;
         let mut world = Self {
-            rules,
-            schedule: Schedule::new(seed, Tick(1_000)),
+            schedule: Schedule::new(&draws, Tick(1_000)),
             trace: Trace::new(keep_text),
-            faults: Faults::new(seed, &options.rates),
+            faults: Faults::new(&draws, &options.rates),
             oracles: Oracles::new(options.config.clone()),
-            network: Network::new(seed, options.link_ms, hold_up_ms),
+            network: Network::new(&draws, options.link_ms, hold_up_ms),
             store: Store::new("simulated-writer"),
             process: None,
             lives: 0,
             lease_ms: 0,
             indexer: IndexerNode::new(&options),
             agents: Vec::new(),
-            seeds: Stream::new(seed, "machines"),
-            latency: Stream::new(seed, "inner-latency"),
+            seeds: Stream::new(&Draws::seeded(options.seed), "machines"),
+            latency: Stream::new(&draws, "inner-latency"),
             overlay_check: OverlayCheck::default(),
             verdicts: BTreeMap::new(),
             conflicts: 0,
@@ -252,10 +258,14 @@ impl World {
             working: true,
             rested_at: Tick(0),
             healed: false,
+            check_every: 16,
+            stop: (u64::MAX, Tick(u64::MAX)),
+            heartbeats: 0,
             options,
+            draws,
         };
         for number in 1..=world.options.agents {
-            let node = world.make_agent(AgentId(u64::from(number)));
+            let node = world.make_agent(AgentId(u64::from(number)), "");
             world.agents.push(node);
         }
         world.make_hostiles();
