@@ -124,14 +124,11 @@ impl Content {
         }
     }
 
-    /// This content, or the next one whose payload says nothing of the overlay.
+    /// This content, or the next one whose payload the manager would splice as it stands.
     #[must_use]
-    pub fn without_overlay(self) -> Self {
+    pub(crate) fn plain(self) -> Self {
         let mut content = self;
-        while matches!(
-            content.form(),
-            Form::OwnOverlayFirst | Form::OwnOverlayEscaped
-        ) {
+        while !matches!(content.form(), Form::Plain | Form::ChecksumInArray) {
             content = Self(content.0 + 1);
         }
         content

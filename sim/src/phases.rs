@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use inventory_sync_core::id::AgentId;
 use inventory_sync_core::time::Tick;
 
+use crate::faults::Fault;
 use crate::options::Healing;
 use crate::pending::Pending;
 use crate::streams::Stream;
@@ -191,8 +192,10 @@ impl World {
         self.store_shut_until = now;
         self.store_stalled_until = now;
         self.manager_paused_until = now;
-        let (items, bytes) = (self.options.config.items_max, self.options.config.bytes_max);
-        self.set_quota(items, bytes);
+        if self.faults.is_on(Fault::MemoryCap) {
+            let config = &self.options.config;
+            self.set_quota(config.items_max, config.bytes_max);
+        }
     }
 
     fn heal_indexer(&mut self) {
