@@ -7,8 +7,11 @@ use inventory_sync_core::agent::{self, Agent, Command, Event, Frame, Message};
 use inventory_sync_core::document::Run;
 use inventory_sync_core::id::{AgentId, ConnectionId, ModuleId, SessionId, Version};
 use inventory_sync_core::time::Tick;
-use inventory_sync_core::wire::{self, AgentInfo, BatchBuilder, Item, NotAdded, Operation};
+use inventory_sync_core::wire::{
+    self, AgentInfo, BatchBuilder, Hello, Item, NotAdded, Operation, PROTOCOL_VERSION,
+};
 
+use crate::faults::{Fault, Faults};
 use crate::network::Packet;
 use crate::oracles::{Body, OfferedItem};
 use crate::outbox::Outbox;
@@ -26,10 +29,10 @@ fn module_id(module: usize) -> ModuleId {
 /// One module of an agent.
 pub(crate) struct Lane {
     pub(crate) machine: Agent,
-    armed: Option<Tick>,
+    pub(crate) armed: Option<Tick>,
     pub(crate) outbox: Outbox,
     /// The highest version of the manager that it heard of, kept durably.
-    floor: Version,
+    pub(crate) floor: Version,
     /// What the module synchronises, and how.
     pub(crate) work: Stream,
     /// When and how its content changes.
@@ -45,6 +48,45 @@ pub(crate) struct AgentNode {
     pub(crate) connection: Option<ConnectionId>,
     pub(crate) connecting: bool,
     pub(crate) lanes: Vec<Lane>,
+    /// Its process stands still up to this tick.
+    pub(crate) paused_until: Tick,
+    /// The version of the protocol that it speaks, and whether it says Hello.
+    pub(crate) speaks: u16,
+    pub(crate) greets: bool,
+    /// Whether it is a second machine with another agent's identity.
+    pub(crate) is_clone: bool,
+    /// Whether it is gone for good, and yet counted: broken, not retired.
+    pub(crate) is_lost: bool,
+    /// Whether it never comes back and nobody misses it.
+    pub(crate) is_retired: bool,
+    /// An old copy of its database.
+    pub(crate) backup: Option<Vec<(Outbox, Version)>>,
+    /// Some of the frames that it ever sent.
+    sent: Vec<Packet>,
+    sent_count: u64,
+}
+
+/// How many old frames are kept of an agent.
+const SENT_MAX: usize = 64;
+
+impl AgentNode {
+    /// Keeps a frame, and after a while only now and then one, so that old ones stay.
+    pub(crate) fn remember_sent(&mut self, packet: &Packet) {
+        self.sent_count += 1;
+        if self.sent.len() < SENT_MAX {
+            self.sent.push(packet.clone());
+        } else if self.sent_count.is_multiple_of(16) {
+            let place = usize::try_from(self.sent_count / 16).unwrap_or(0) % SENT_MAX;
+            self.sent[place] = packet.clone();
+        }
+    }
+
+    /// An old frame.
+    pub(crate) fn recall_sent(&self, faults: &mut Faults) -> Option<Packet> {
+        let count = self.sent.len() as u64;
+        let place = faults.stream(Fault::OldFrameReplayed).below(count);
+        self.sent.get(usize::try_from(place).unwrap_or(0)).cloned()
+    }
 }
 
 /// The name of an agent, as it stands in its documents.
@@ -52,7 +94,7 @@ pub(crate) fn agent_name(agent: AgentId) -> String {
     format!("host \"{agent}\"")
 }
 
-fn agent_info(agent: AgentId) -> AgentInfo {
+pub(crate) fn agent_info(agent: AgentId) -> AgentInfo {
     AgentInfo {
         name: agent_name(agent),
         version: "v1".to_owned(),
@@ -63,12 +105,12 @@ fn agent_info(agent: AgentId) -> AgentInfo {
 }
 
 impl World {
-    /// A new agent with nothing in it.
-    pub(crate) fn make_agent(&mut self, id: AgentId) -> AgentNode {
+    /// A new agent with nothing in it; `role` distinguishes the streams of a clone.
+    pub(crate) fn make_agent(&mut self, id: AgentId, role: &str) -> AgentNode {
         let modules = self.options.config.catalogue.modules().len();
         let lanes = (0..modules)
             .map(|module| Lane {
-                machine: self.make_machine(id, module, Version(0)),
+                machine: self.make_machine(id, module, Version(0), (PROTOCOL_VERSION, false)),
                 armed: None,
                 outbox: Outbox::new(
                     id,
@@ -76,8 +118,8 @@ impl World {
                     ModuleId(u16::try_from(module).unwrap_or(0)),
                 ),
                 floor: Version(0),
-                work: Stream::new(&self.draws, &format!("work/{id}/{module}")),
-                churn: Stream::new(&self.draws, &format!("churn/{id}/{module}")),
+                work: Stream::new(&self.draws, &format!("{role}work/{id}/{module}")),
+                churn: Stream::new(&self.draws, &format!("{role}churn/{id}/{module}")),
             })
             .collect();
         AgentNode {
@@ -87,15 +129,38 @@ impl World {
             connection: None,
             connecting: false,
             lanes,
+            paused_until: Tick(0),
+            speaks: PROTOCOL_VERSION,
+            greets: false,
+            is_clone: false,
+            is_lost: false,
+            is_retired: false,
+            backup: None,
+            sent: Vec::new(),
+            sent_count: 0,
         }
     }
 
-    fn make_machine(&mut self, id: AgentId, module: usize, floor: Version) -> Agent {
+    fn make_machine(
+        &mut self,
+        id: AgentId,
+        module: usize,
+        floor: Version,
+        (speaks, greets): (u16, bool),
+    ) -> Agent {
         let name = self.options.config.catalogue.modules()[module].name.clone();
         let mut config = agent::Config::new(id, &name);
         let round_trip_ms = 2 * (self.options.link_ms + self.options.store_ms);
         config.info = agent_info(id);
         config.version_floor = floor;
+        config.protocol_version = speaks;
+        config.hello = (greets && module == 0).then(|| Hello {
+            protocol_version: speaks,
+            agent_id: id.0,
+            agent_name: agent_name(id),
+            agent_version: "v1".to_owned(),
+            features: 0,
+        });
         config.answer_timeout_ms = 500 + 4 * round_trip_ms;
         config.processing_poll_ms = 5_000 + round_trip_ms;
         config.session_max_ms = self
@@ -135,7 +200,9 @@ impl World {
         if self.trace.steps().is_multiple_of(self.check_every) || cfg!(test) {
             lane.machine.check_invariants();
         }
+        // What is due already, behind a standstill, is due now.
         if let Some((at, _)) = lane.machine.next_deadline()
+            && let at = at.max(now)
             && lane.armed.is_none_or(|armed| at < armed)
         {
             lane.armed = Some(at);
@@ -225,23 +292,31 @@ impl World {
                 run,
                 bytes_max,
             } => {
-                let frames = self.pack(agent, module, session, run, bytes_max);
-                self.schedule
-                    .after(delay_ms, told(Event::Loaded { load, frames }));
+                let id = self.agents[agent].id;
+                let event = if self.faults.strikes_agent(Fault::AgentLoadFails, id) {
+                    Event::LoadFailed { load }
+                } else {
+                    let frames = self.pack(agent, module, session, run, bytes_max);
+                    Event::Loaded { load, frames }
+                };
+                self.schedule.after(delay_ms, told(event));
             }
             Command::Commit {
                 job,
                 acknowledgement,
             } => {
                 let id = self.agents[agent].id;
-                self.oracles
-                    .committed(id, module_id(module), &acknowledgement);
-                self.agents[agent].lanes[module]
-                    .outbox
-                    .commit(&acknowledgement);
-                self.judge_outbox(agent, module);
-                self.schedule
-                    .after(delay_ms, told(Event::Committed { job }));
+                let event = if self.faults.strikes_agent(Fault::AgentCommitFails, id) {
+                    Event::CommitFailed { job }
+                } else {
+                    self.oracles
+                        .committed(id, module_id(module), &acknowledgement);
+                    let outbox = &mut self.agents[agent].lanes[module].outbox;
+                    outbox.commit(&acknowledgement);
+                    self.judge_outbox(agent, module);
+                    Event::Committed { job }
+                };
+                self.schedule.after(delay_ms, told(event));
             }
             Command::RollBack { job, retry_at, .. } => {
                 // Some agents read their rows anew before they try again, some do not.
@@ -249,8 +324,11 @@ impl World {
                 let node = &mut self.agents[agent];
                 let lane = &mut node.lanes[module];
                 lane.outbox.rolled_back();
-                self.oracles
-                    .rolled_back(node.id, module_id(module), BACKOFF_BASE_MS);
+                // A job that is given up is not tried again: when the next one begins is its caller's to say.
+                if retry_at.is_some() {
+                    self.oracles
+                        .rolled_back(node.id, module_id(module), BACKOFF_BASE_MS);
+                }
                 lane.work.episode();
                 if retry_at.is_some_and(|at| at > now)
                     && lane.work.chance(500_000)
@@ -276,7 +354,14 @@ impl World {
                     },
                 );
             }
-            Command::Reconnect { instead_of } => self.reconnect(agent, life, module, instead_of),
+            Command::Reconnect { instead_of } => {
+                // A base peer knows no nonces: it cannot take up a session on another connection.
+                let node = &self.agents[agent];
+                if node.speaks == 0 && node.lanes[module].machine.session_id().is_some() {
+                    self.schedule.after(0, told(Event::Reset));
+                }
+                self.reconnect(agent, life, module, instead_of);
+            }
             Command::Remember { floor } => {
                 let lane = &mut self.agents[agent].lanes[module];
                 lane.floor = lane.floor.max(floor);
@@ -288,7 +373,12 @@ impl World {
     /// No row of a module's outbox may be lost.
     fn judge_outbox(&mut self, agent: usize, module: usize) {
         let node = &self.agents[agent];
-        let held = node.lanes[module].outbox.held();
+        let outbox = &node.lanes[module].outbox;
+        // After a loss of its database nothing is acknowledged until everything was offered again.
+        if outbox.owes_full() {
+            return;
+        }
+        let held = outbox.held();
         self.oracles.conserved(node.id, module_id(module), held);
     }
 
@@ -377,6 +467,7 @@ impl World {
         }
         node.connecting = false;
         self.oracles.agent_gone(node.id);
+        node.paused_until = Tick(0);
         if let Some(connection) = node.connection.take() {
             self.hang_up(connection);
         }
@@ -388,13 +479,15 @@ impl World {
 
     /// The agent's process starts again.
     pub(crate) fn start_agent(&mut self, agent: usize) {
-        if self.agents[agent].alive {
+        let node = &self.agents[agent];
+        if node.alive || node.is_retired || node.is_lost {
             return;
         }
         let id = self.agents[agent].id;
         for module in 0..self.agents[agent].lanes.len() {
             let floor = self.agents[agent].lanes[module].floor;
-            let machine = self.make_machine(id, module, floor);
+            let spoken = (self.agents[agent].speaks, self.agents[agent].greets);
+            let machine = self.make_machine(id, module, floor, spoken);
             let lane = &mut self.agents[agent].lanes[module];
             lane.machine = machine;
             lane.armed = None;

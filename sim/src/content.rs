@@ -110,6 +110,7 @@ enum Form {
     LineBreaks,
     OwnOverlayFirst,
     OwnOverlayEscaped,
+    ChecksumInArray,
 }
 
 impl Content {
@@ -118,8 +119,19 @@ impl Content {
             0 => Form::LineBreaks,
             1 => Form::OwnOverlayFirst,
             2 => Form::OwnOverlayEscaped,
+            3 => Form::ChecksumInArray,
             _ => Form::Plain,
         }
+    }
+
+    /// This content, or the next one whose payload the manager would splice as it stands.
+    #[must_use]
+    pub(crate) fn plain(self) -> Self {
+        let mut content = self;
+        while !matches!(content.form(), Form::Plain | Form::ChecksumInArray) {
+            content = Self(content.0 + 1);
+        }
+        content
     }
 
     /// The checksum that stands in the payload.
@@ -138,7 +150,7 @@ impl Content {
     pub fn payload(self) -> Vec<u8> {
         let mut text = String::with_capacity(192);
         let (before, gap, after) = match self.form() {
-            Form::Plain => ("", "", ""),
+            Form::Plain | Form::ChecksumInArray => ("", "", ""),
             Form::LineBreaks => ("", "\r\n ", ""),
             Form::OwnOverlayFirst => (r#""wazuh":{"agent":{"id":"999"}},"#, "", ""),
             Form::OwnOverlayEscaped => ("", "", r#","\u0077azuh":[1,"}"]"#),
@@ -148,10 +160,14 @@ impl Content {
             0 => 3_000,
             short => short * 4,
         };
+        let mut checksum = format!("{{\"hash\":{{\"sha1\":\"{}\"}}}}", self.checksum());
+        if self.form() == Form::ChecksumInArray {
+            // A strict mapping takes an array of objects where it knows an object.
+            checksum = format!("[{checksum},{{\"hash\":{{}}}}]");
+        }
         let _ = write!(
             text,
-            "{{{before}\"checksum\":{{\"hash\":{{\"sha1\":\"{}\"}}}},{gap}\"n\":{},\"text\":\"é\\n\\\"",
-            self.checksum(),
+            "{{{before}\"checksum\":{checksum},{gap}\"n\":{},\"text\":\"é\\n\\\"",
             self.0
         );
         for _ in 0..pad {
@@ -174,7 +190,9 @@ impl Content {
             .ok_or_else(|| format!("no member \"wazuh\" in the stored document: {}", text()))?;
         let payload = content.payload();
         let same = match content.form() {
-            Form::Plain => is_with_overlay(source, overlay.clone(), &payload),
+            Form::Plain | Form::ChecksumInArray => {
+                is_with_overlay(source, overlay.clone(), &payload)
+            }
             Form::LineBreaks => {
                 let spaced: Vec<u8> = payload
                     .iter()

@@ -25,12 +25,16 @@ impl World {
         process.coordinator.handle(now, event, &mut commands);
         process.coordinator.check_invariants();
         if let Some((at, _)) = process.coordinator.next_deadline()
+            && let at = at.max(now)
             && process.coordinator_armed.is_none_or(|armed| at < armed)
         {
             process.coordinator_armed = Some(at);
             self.schedule.at(at, Occurrence::CoordinatorTick { life });
         }
         for command in commands.drain(..) {
+            if self.process.is_none() {
+                break;
+            }
             self.trace.note(now, Node::Coordinator, '>', &command);
             self.judge_coordinator(&command);
             self.obey_coordinator(life, command);
@@ -72,7 +76,10 @@ impl World {
                 }
             },
             Command::Record { request, what } => {
-                let durable = !self.faults.strikes(Fault::RecordFails);
+                let durable = !self.store_is_full && !self.faults.strikes(Fault::RecordFails);
+                if durable && std::mem::take(&mut self.tears_record) {
+                    return self.tear_record(what);
+                }
                 let delay_ms = self.latency.between(0, self.options.store_ms);
                 self.schedule.after(
                     delay_ms,
@@ -85,6 +92,12 @@ impl World {
                 );
             }
             Command::Observe(_) => {}
+            // The last renewal of a manager that was taken over from may land after its successor looked: to
+            // hold it for alive is right, and the successor is started again.
+            Command::Abort { reason } if self.failovers > 0 && reason.contains("is alive") => {
+                self.end_process("the manager gives way to another writer");
+                self.schedule.after(1_000, Occurrence::StartManager);
+            }
             Command::Abort { reason } => {
                 self.oracles.fail(
                     "O-4 lone writer",
@@ -141,12 +154,7 @@ impl World {
             return;
         }
         if durable {
-            match what {
-                Record::Bound(bound) => {
-                    self.store.meta.bound = self.store.meta.bound.max(Some(bound))
-                }
-                Record::CleanStop => self.store.meta.clean_stop = true,
-            }
+            self.store.record(what);
         }
         self.tell_coordinator(life, Event::Recorded { request, durable });
     }
@@ -164,13 +172,16 @@ impl World {
             .as_ref()
             .is_some_and(|process| process.life == life);
         let lost = self.faults.strikes(Fault::ControlAnswerLost);
-        let reachable = self.indexer.reachable;
+        // Who is refused learns nothing but that, and nothing is done.
+        let refuses = self.indexer.refuses;
+        let reachable = self.indexer.reachable && refuses.is_none();
         let event = match command {
             Command::Health { request } => {
-                let outcome = match (reachable && !lost, self.indexer.red) {
-                    (false, _) => HealthOutcome::Unready(Unready::Unreachable),
-                    (true, true) => HealthOutcome::Unready(Unready::Red),
-                    (true, false) => HealthOutcome::Ready,
+                let outcome = match (self.indexer.reachable && !lost, refuses, self.indexer.red) {
+                    (false, ..) => HealthOutcome::Unready(Unready::Unreachable),
+                    (true, Some(why), _) => HealthOutcome::Unready(why),
+                    (true, None, true) => HealthOutcome::Unready(Unready::Red),
+                    (true, None, false) => HealthOutcome::Ready,
                 };
                 Event::Health { request, outcome }
             }
@@ -224,6 +235,9 @@ impl World {
                     .is_some();
                 let outcome = match (reachable && !lost, exists) {
                     (false, _) => TemplateOutcome::Unknown,
+                    (true, _) if self.indexer.misfit == Some(index) => {
+                        TemplateOutcome::Different("a field is missing".to_owned())
+                    }
                     (true, true) => TemplateOutcome::IndexFits,
                     (true, false) => TemplateOutcome::TemplateFits,
                 };

@@ -1,138 +1,19 @@
 //! Everything that goes wrong: each kind with its own stream, its own rate and its own counter.
 //!
-//! What the design survives is in this list, and nothing outside it is injected: late writes land within
-//! `late_write_bound_ms` of the moment their request was given up, a store loses only what was not synced.
+//! What the design survives is in the list of [`Fault`]s, and nothing outside it is injected; `ATLAS.md` has a
+//! row for each. Kinds that strike a link or an agent can be confined to some agents, which is how a part of
+//! the world stays broken while the rest heals.
+
+use std::collections::BTreeSet;
+
+use inventory_sync_core::id::AgentId;
 
 use crate::choices::Draws;
+pub use crate::fault_kinds::{Fault, Often, Part};
 use crate::streams::Stream;
 use crate::trace::Struck;
 
-macro_rules! faults {
-    ($($(#[$doc:meta])* $variant:ident = $label:literal, $often:expr;)+) => {
-        /// A kind of fault.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Fault {
-            $($(#[$doc])* $variant,)+
-        }
-
-        impl Fault {
-            /// All kinds.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
-
-            /// The kind of that name.
-            #[must_use]
-            pub fn labelled(label: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|fault| fault.label() == label)
-            }
-
-            /// Its name: in summaries, on the command line, and as the label of its stream.
-            #[must_use]
-            pub const fn label(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $label,)+
-                }
-            }
-
-            /// How often it happens at most.
-            #[must_use]
-            pub const fn often(self) -> Often {
-                match self {
-                    $(Self::$variant => $often,)+
-                }
-            }
-        }
-    };
-}
-
-/// How often a fault happens at most, once it is on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Often {
-    /// At each opportunity, with at most so many parts per million.
-    Chance(u32),
-    /// Every so many milliseconds of simulated time, on average, at the least.
-    Every(u64),
-}
-
 use Often::{Chance, Every};
-
-faults! {
-    /// A frame between agent and manager is lost.
-    FrameLost = "frame-lost", Chance(100_000);
-    /// A frame arrives twice.
-    FrameDuplicated = "frame-duplicated", Chance(200_000);
-    /// A frame is overtaken by later ones.
-    FrameReordered = "frame-reordered", Chance(200_000);
-    /// A frame, and all behind it, waits up to two idle timeouts.
-    FrameDelayed = "frame-delayed", Chance(20_000);
-    /// A connection breaks; both ends learn it, not at once.
-    ConnectionReset = "connection-reset", Chance(20_000);
-    /// An agent's frame is sent again by another agent, under its own identity; or bytes are sent that are no message.
-    HostileFrame = "hostile-frame", Chance(50_000);
-    /// An agent's machine is lost; its content and its outbox are kept.
-    AgentCrash = "agent-crash", Every(20_000);
-    /// An agent offers an item that cannot be stored: no JSON, a foreign index, no id.
-    BadItem = "bad-item", Chance(60_000);
-    /// The manager is gone from one moment to the next: memory and unsynced store are lost.
-    ManagerCrash = "manager-crash", Every(30_000);
-    /// The manager is stopped in order and started again.
-    ManagerRestart = "manager-restart", Every(60_000);
-    /// The manager's wall clock steps, back or forth, by up to two hours.
-    ClockStep = "clock-step", Every(40_000);
-    /// A write to the staging store fails.
-    StoreWriteFails = "store-write-fails", Chance(30_000);
-    /// A write to the staging store takes long.
-    StoreSlow = "store-slow", Chance(50_000);
-    /// A staged frame cannot be read back.
-    StoreReadFails = "store-read-fails", Chance(30_000);
-    /// A durable record cannot be written.
-    RecordFails = "record-fails", Chance(50_000);
-    /// No connection to the Indexer: no byte of a request is sent.
-    RequestNotSent = "request-not-sent", Chance(150_000);
-    /// A request is sent and never arrives whole; nothing of it is applied.
-    RequestLost = "request-lost", Chance(100_000);
-    /// A request is applied at once, its answer is lost.
-    AnswerLost = "answer-lost", Chance(100_000);
-    /// A request is given up and applied later.
-    WriteLate = "write-late", Chance(100_000);
-    /// A request is given up and a part of its operations is applied later.
-    WriteLateInPart = "write-late-in-part", Chance(100_000);
-    /// A request is applied and its answer cannot be understood.
-    AnswerGarbled = "answer-garbled", Chance(50_000);
-    /// A request is refused with 429.
-    RequestRefused429 = "request-429", Chance(100_000);
-    /// A request is refused with 413.
-    RequestRefused413 = "request-413", Chance(50_000);
-    /// A request is refused with 400, as when one operation makes the whole unreadable.
-    RequestRefused400 = "request-400", Chance(20_000);
-    /// A request is answered 503; it may have been applied, now or later.
-    RequestRefused503 = "request-503", Chance(50_000);
-    /// An operation is refused with 429.
-    Item429 = "item-429", Chance(100_000);
-    /// An operation is answered 503 and never applied.
-    Item503 = "item-503", Chance(50_000);
-    /// An operation is answered 503 and applied later.
-    Item503Late = "item-503-late", Chance(50_000);
-    /// An operation is refused for its document's sake.
-    Item400 = "item-400", Chance(20_000);
-    /// A refresh or a listing takes long.
-    SearchSlow = "search-slow", Chance(100_000);
-    /// A refresh misses a shard, which answers 200.
-    RefreshIncomplete = "refresh-incomplete", Chance(150_000);
-    /// A listing misses a shard, which answers 200.
-    ListingFailed = "listing-failed", Chance(150_000);
-    /// The answer to a request of the coordinator is lost; what it asked for is done.
-    ControlAnswerLost = "control-answer-lost", Chance(50_000);
-    /// The Indexer restarts after a flush: its tombstones are gone.
-    IndexerRestart = "indexer-restart", Every(20_000);
-    /// The Indexer's cluster is red for a while: its shards are missing, writes are answered 503.
-    IndexerRed = "indexer-red", Every(60_000);
-    /// The Indexer cannot be reached for a while.
-    IndexerUnreachable = "indexer-unreachable", Every(60_000);
-    /// An index is blocked for a while.
-    IndexBlocked = "index-blocked", Every(60_000);
-    /// The periodic refresh of the Indexer stands still for a while.
-    RefreshPaused = "refresh-paused", Every(30_000);
-}
 
 /// One kind's state.
 #[derive(Debug, Clone)]
@@ -163,11 +44,15 @@ impl Rate {
         }
     }
 
-    /// A rate drawn for a swarm: with probability ½ off, else from rare to as often as the kind may.
+    /// A rate drawn for a swarm. How many kinds are on is drawn first, from a half down to one in
+    /// twenty-five, so that some runs are cruel and some nearly calm; those that are on have a rate of their
+    /// own, from rare to as often as that kind may.
     #[must_use]
     pub fn drawn(seed: u64, fault: Fault) -> Self {
+        let off = *Stream::new(&Draws::seeded(seed), "calmness")
+            .pick(&[500_000, 750_000, 900_000, 960_000]);
         let mut stream = Stream::new(&Draws::seeded(seed), "rate").fork(fault.label());
-        if stream.chance(500_000) {
+        if stream.chance(off) {
             return Self::Off;
         }
         let shift = stream.below(5);
@@ -209,8 +94,7 @@ impl Rates {
         Self(vec![Rate::Off; Fault::ALL.len()])
     }
 
-    /// A swarm: each kind is off with probability ½, the others have a rate of their own, from rare to
-    /// as often as that kind allows.
+    /// A swarm: for each kind a [drawn rate](Rate::drawn).
     #[must_use]
     pub fn swarm(seed: u64) -> Self {
         let draw = |fault: &Fault| Rate::drawn(seed, *fault);
@@ -237,16 +121,27 @@ impl Rates {
     }
 }
 
+/// Where faults strike at present.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Reach {
+    /// Nowhere.
+    Nowhere,
+    /// Everywhere.
+    Everywhere,
+    /// Only on the links and in the processes of these agents.
+    Only(BTreeSet<AgentId>),
+}
+
 /// The faults of one run.
 #[derive(Debug, Clone)]
 pub(crate) struct Faults {
     sources: Vec<Source>,
-    frozen: bool,
+    reach: Reach,
     struck: Struck,
 }
 
 impl Faults {
-    /// The faults of a run, asleep until [`Faults::set_frozen`] wakes them.
+    /// The faults of a run, asleep until [`Faults::wake`].
     pub(crate) fn new(draws: &Draws, rates: &Rates) -> Self {
         let source = |fault: &Fault| Source {
             rate: rates.of(*fault),
@@ -255,7 +150,7 @@ impl Faults {
         };
         Self {
             sources: Fault::ALL.iter().map(source).collect(),
-            frozen: true,
+            reach: Reach::Nowhere,
             struck: Struck::default(),
         }
     }
@@ -265,16 +160,36 @@ impl Faults {
         self.struck = struck;
     }
 
-    /// Whether nothing new goes wrong from now on.
-    pub(crate) fn set_frozen(&mut self, frozen: bool) {
-        self.frozen = frozen;
+    /// Things begin to go wrong, everywhere.
+    pub(crate) fn wake(&mut self) {
+        self.reach = Reach::Everywhere;
     }
 
-    /// Whether this fault happens at this opportunity.
-    pub(crate) fn strikes(&mut self, fault: Fault) -> bool {
-        if self.frozen {
-            return false;
+    /// Nothing new goes wrong from now on.
+    pub(crate) fn freeze(&mut self) {
+        self.reach = Reach::Nowhere;
+    }
+
+    /// From now on only these agents and their links are struck.
+    pub(crate) fn confine(&mut self, agents: BTreeSet<AgentId>) {
+        self.reach = Reach::Only(agents);
+    }
+
+    /// Whether a kind that belongs to no agent may strike now.
+    fn is_awake(&self) -> bool {
+        self.reach == Reach::Everywhere
+    }
+
+    /// Whether an agent may be struck now.
+    pub(crate) fn reaches(&self, agent: AgentId) -> bool {
+        match &self.reach {
+            Reach::Nowhere => false,
+            Reach::Everywhere => true,
+            Reach::Only(agents) => agents.contains(&agent),
         }
+    }
+
+    fn draws(&mut self, fault: Fault) -> bool {
         let source = &mut self.sources[fault as usize];
         let Rate::PerMillion(rate) = source.rate else {
             return false;
@@ -286,11 +201,23 @@ impl Faults {
         strikes
     }
 
+    /// Whether this fault happens at this opportunity, which is no agent's.
+    pub(crate) fn strikes(&mut self, fault: Fault) -> bool {
+        self.is_awake() && self.draws(fault)
+    }
+
+    /// Whether this fault happens to this agent, or on its link, at this opportunity.
+    pub(crate) fn strikes_agent(&mut self, fault: Fault, agent: AgentId) -> bool {
+        debug_assert!(fault.part().is_of_an_agent(), "{fault:?} is no agent's");
+        self.reaches(agent) && self.draws(fault)
+    }
+
     /// Whether this fault happens at an opportunity that is rare and deserves it: every second time, if it
     /// is on.
     pub(crate) fn strikes_often(&mut self, fault: Fault) -> bool {
+        let is_awake = self.is_awake();
         let source = &mut self.sources[fault as usize];
-        if self.frozen || source.rate == Rate::Off {
+        if !is_awake || source.rate == Rate::Off {
             return false;
         }
         source.stream.episode();
@@ -298,6 +225,11 @@ impl Faults {
         source.fired += u64::from(strikes);
         self.struck.note(fault, strikes);
         strikes
+    }
+
+    /// Whether a kind happens at all in this run.
+    pub(crate) fn is_on(&self, fault: Fault) -> bool {
+        self.sources[fault as usize].rate != Rate::Off
     }
 
     /// After how many milliseconds a recurring fault happens next, if it is on.
@@ -310,11 +242,19 @@ impl Faults {
         source.stream.sometime(1, 2 * mean_ms)
     }
 
-    /// A recurring fault is due: whether it happens.
-    pub(crate) fn falls_due(&mut self, fault: Fault) -> bool {
-        self.sources[fault as usize].fired += u64::from(!self.frozen);
-        self.struck.note(fault, !self.frozen);
-        !self.frozen
+    /// Whether a recurring fault that is due may happen: if it is an agent's, some agent must be in reach.
+    pub(crate) fn may_recur(&self, fault: Fault) -> bool {
+        match self.reach {
+            Reach::Nowhere => false,
+            Reach::Everywhere => true,
+            Reach::Only(_) => fault.part().is_of_an_agent(),
+        }
+    }
+
+    /// A recurring fault has happened.
+    pub(crate) fn count(&mut self, fault: Fault) {
+        self.sources[fault as usize].fired += 1;
+        self.struck.note(fault, true);
     }
 
     /// The stream of a fault, for the choices within it.
@@ -343,20 +283,23 @@ mod tests {
     }
 
     #[test]
-    fn a_swarm_switches_about_half_off() {
-        let off: usize = (0..100)
-            .map(|seed| {
-                let rates = Rates::swarm(seed);
-                Fault::ALL
-                    .iter()
-                    .filter(|fault| rates.of(**fault) == Rate::Off)
-                    .count()
-            })
-            .sum();
-        let all = 100 * Fault::ALL.len();
+    fn some_swarms_are_cruel_and_some_are_nearly_calm() {
+        let on = |seed| {
+            let rates = Rates::swarm(seed);
+            let on = Fault::ALL
+                .iter()
+                .filter(|fault| rates.of(**fault) != Rate::Off);
+            on.count()
+        };
+        let all = Fault::ALL.len();
+        let (mut cruel, mut calm) = (0, 0);
+        for seed in 0..100 {
+            cruel += u32::from(on(seed) * 10 > all * 4);
+            calm += u32::from(on(seed) * 10 < all);
+        }
         assert!(
-            off > all * 4 / 10 && off < all * 6 / 10,
-            "{off} of {all} are off"
+            cruel > 10 && calm > 10,
+            "{cruel} cruel and {calm} calm of 100"
         );
     }
 
@@ -366,10 +309,10 @@ mod tests {
         let mut both = Rates::only(Fault::Item429);
         both.set(Fault::FrameLost, Rate::PerMillion(500_000));
         let mut two = Faults::new(&Draws::seeded(3), &both);
-        one.set_frozen(false);
-        two.set_frozen(false);
+        one.wake();
+        two.wake();
         for _ in 0..500 {
-            two.strikes(Fault::FrameLost);
+            two.strikes_agent(Fault::FrameLost, AgentId(1));
             assert_eq!(one.strikes(Fault::Item429), two.strikes(Fault::Item429));
         }
     }

@@ -8,14 +8,15 @@
 use std::collections::BTreeMap;
 
 use inventory_indexer::model::engine::{
-    Condition, Indexer, Operation, Options as IndexerOptions, Settings,
+    Condition, Indexer, Operation, Options as IndexerOptions, Settings, Snapshot,
 };
 use inventory_sync_core::answer::BulkOutcome;
 use inventory_sync_core::document::Part;
-use inventory_sync_core::id::{BulkId, Version};
+use inventory_sync_core::id::{BulkId, IndexId, Version};
+use inventory_sync_core::manager::Unready;
 use inventory_sync_core::time::Tick;
 
-use crate::bulk::{Item, answer};
+use crate::bulk::{self, Item, answer};
 use crate::content::{Content, DocKey};
 use crate::faults::Fault;
 use crate::options::Options;
@@ -40,6 +41,12 @@ pub enum Fate {
     AnswerLost,
     /// It is applied, its answer cannot be understood.
     Garbled,
+    /// It is applied, its answer has no body.
+    Empty,
+    /// It is applied, a proxy answers with a page of HTML.
+    NotJson,
+    /// It is applied, its answer is sound and a hundred times as long as it should be.
+    Huge,
     /// It is refused whole with this status.
     Refused(u16),
     /// It is given up at its deadline and applied so many milliseconds later.
@@ -76,6 +83,14 @@ pub(crate) struct IndexerNode {
     pub(crate) reachable: bool,
     /// Whether its cluster is red.
     pub(crate) red: bool,
+    /// Whether it refuses everything for now, and why.
+    pub(crate) refuses: Option<Unready>,
+    /// The index that does not fit what is written.
+    pub(crate) misfit: Option<IndexId>,
+    /// The index whose mapping refuses every document.
+    pub(crate) mapping_refuses: Option<IndexId>,
+    /// Old snapshots of indices.
+    pub(crate) snapshots: BTreeMap<IndexId, Snapshot>,
     /// Whether the periodic refresh stands still.
     pub(crate) refresh_paused: bool,
     pub(crate) requests: BTreeMap<u64, Request>,
@@ -97,6 +112,10 @@ impl IndexerNode {
             model,
             reachable: true,
             red: false,
+            refuses: None,
+            misfit: None,
+            mapping_refuses: None,
+            snapshots: BTreeMap::new(),
             refresh_paused: false,
             requests: BTreeMap::new(),
             requests_made: 0,
@@ -167,7 +186,15 @@ impl World {
             Fate::NotSent => self.tell_outcome(key, BulkOutcome::NotSent),
             Fate::Lost => {}
             Fate::Refused(status) => {
-                if status == 503 && self.faults.stream(Fault::RequestRefused503).chance(500_000) {
+                // What is refused by an Indexer that refuses everything is never applied.
+                let source = match status {
+                    503 if self.indexer.refuses.is_none() => Some(Fault::RequestRefused503),
+                    408 => Some(Fault::RequestRefused408),
+                    _ => None,
+                };
+                if let Some(source) = source
+                    && self.faults.stream(source).chance(500_000)
+                {
                     self.apply_all(&operations, true);
                 }
                 if let ([(_, only)], 400 | 413) = (operations.as_slice(), status) {
@@ -198,6 +225,19 @@ impl World {
             Fate::Garbled => {
                 self.apply_all(&operations, true);
                 self.hear(key, 200, b"{\"took\":1,\"errors\":fal");
+            }
+            Fate::Empty => {
+                self.apply_all(&operations, true);
+                self.hear(key, 200, b"");
+            }
+            Fate::NotJson => {
+                self.apply_all(&operations, true);
+                self.hear(key, 200, b"<html><body>The service is fine.</body></html>");
+            }
+            Fate::Huge => {
+                let items = self.judge_all(&operations, late);
+                let body = bulk::inflate(answer(&operations, &items));
+                self.hear(key, 200, &body);
             }
             Fate::Sound => {
                 let items = self.judge_all(&operations, late);
@@ -242,6 +282,11 @@ impl World {
             } else if self.faults.strikes(Fault::Item400) {
                 self.oracles.refused(rendered, 400);
                 Item::Injected(400, "mapper_parsing_exception")
+            } else if self.faults.strikes(Fault::Item403) {
+                Item::Injected(403, "security_exception")
+            } else if self.is_refused_by_mapping(rendered) {
+                self.oracles.refused(rendered, 400);
+                Item::Injected(400, "strict_dynamic_mapping_exception")
             } else {
                 match self
                     .indexer
@@ -258,6 +303,11 @@ impl World {
             items.push(item);
         }
         items
+    }
+
+    /// Whether the index of an operation has a mapping that takes no document. Deletes have none.
+    fn is_refused_by_mapping(&self, operation: &Rendered) -> bool {
+        operation.content.is_some() && self.indexer.mapping_refuses == Some(operation.key.index())
     }
 
     fn judged(
@@ -298,8 +348,8 @@ impl World {
             .after(after_ms, Occurrence::RequestArrives(key));
     }
 
-    /// Something that is not ours writes a document.
-    pub(crate) fn foreign_write(&mut self, key: DocKey, content: Content, ahead_ms: u64) {
+    /// Something that is not ours writes a document, under the version of that time.
+    pub(crate) fn foreign_write(&mut self, key: DocKey, content: Content, version_ms: u64) {
         let config = &self.options.config;
         let name = config.catalogue.index_name(key.index()).to_owned();
         let id = format!("{}_{:03}_{}", config.cluster, key.agent().0, key.id());
@@ -311,7 +361,7 @@ impl World {
         .into_bytes();
         source.extend_from_slice(&payload[1..]);
         let now_ms = self.unix_ms();
-        let version = Version::from_unix_ms(now_ms + ahead_ms);
+        let version = Version::from_unix_ms(version_ms);
         let written = self.indexer.model.index(
             &name,
             &id,

@@ -5,7 +5,9 @@ use crate::world::World;
 impl World {
     /// Judges what the process still holds; the world is at rest.
     pub(crate) fn judge_leftovers(&mut self) {
-        self.oracles.at_rest(self.store.len());
+        if self.is_restless() {
+            return;
+        }
         let Some(process) = &self.process else {
             return;
         };
@@ -15,7 +17,8 @@ impl World {
         });
         let connections = open.count();
         let config = &self.options.config;
-        let lanes_max = usize::from(self.options.agents) * config.catalogue.modules().len();
+        let peers = usize::from(self.options.agents) + usize::from(self.options.hostiles);
+        let lanes_max = peers * config.catalogue.modules().len();
         let mut kept = 0;
         let mut wrong = None;
         for (number, shard) in process.shards.iter().enumerate() {

@@ -7,6 +7,7 @@ use inventory_sync_core::manager::{self, ConnectionKind};
 use inventory_sync_core::wire;
 
 use crate::faults::Fault;
+use crate::hostile::HOSTILE_UNREAD_MAX;
 use crate::network::{Packet, Travel, Way};
 use crate::store::Scanned;
 use crate::world::{Occurrence, World};
@@ -17,27 +18,94 @@ impl World {
         if self.agents[agent].connection != Some(connection) {
             return;
         }
-        self.send_frame(connection, Way::Up, packet);
-        if self.faults.strikes(Fault::HostileFrame) {
-            let stream = self.faults.stream(Fault::HostileFrame);
-            let other = usize::try_from(stream.below(self.agents.len() as u64)).unwrap_or(0);
-            let mut bytes = packet.bytes().to_vec();
-            if other == agent || stream.chance(300_000) {
-                // Garbage: the root points anywhere.
-                let place = usize::try_from(stream.below(bytes.len().min(4) as u64)).unwrap_or(0);
-                bytes[place] ^= 0x7f;
-            }
-            if let Some(theirs) = self.agents[other].connection {
-                self.send_frame(theirs, Way::Up, &Packet::new(bytes));
-            }
+        let id = self.agents[agent].id;
+        if self.faults.is_on(Fault::OldFrameReplayed) {
+            self.agents[agent].remember_sent(packet);
         }
-        if self.faults.strikes(Fault::ConnectionReset) {
+        self.send_frame(connection, Way::Up, packet);
+        if self.faults.strikes_agent(Fault::HostileFrame, id) {
+            self.imitate(agent, packet);
+        }
+        if self.faults.strikes_agent(Fault::OldFrameReplayed, id)
+            && let Some(old) = self.agents[agent].recall_sent(&mut self.faults)
+        {
+            self.send_frame(connection, Way::Up, &old);
+        }
+        if self.faults.strikes_agent(Fault::ConnectionReset, id) {
             self.break_connection(connection, true);
+        }
+        if self.faults.strikes_agent(Fault::HalfOpen, id) {
+            self.break_one_end(connection);
+        }
+    }
+
+    /// Another agent sends an agent's frame again, under its own identity, or it or the agent itself sends
+    /// garbage.
+    fn imitate(&mut self, agent: usize, packet: &Packet) {
+        let stream = self.faults.stream(Fault::HostileFrame);
+        let other = usize::try_from(stream.below(self.agents.len() as u64)).unwrap_or(0);
+        let mut bytes = packet.bytes().to_vec();
+        if other == agent || stream.chance(300_000) {
+            // Garbage: the root points anywhere.
+            let place = usize::try_from(stream.below(bytes.len().min(4) as u64)).unwrap_or(0);
+            bytes[place] ^= 0x7f;
+        }
+        if self.faults.reaches(self.agents[other].id)
+            && let Some(theirs) = self.agents[other].connection
+        {
+            self.send_frame(theirs, Way::Up, &Packet::new(bytes));
+        }
+    }
+
+    /// Whether a frame is cut off or changed on its way. Then it is no frame to its receiver, and the
+    /// connection ends: at the sender first, who broke off, or at the receiver, who found it out.
+    fn is_mangled(&mut self, connection: ConnectionId, way: Way) -> bool {
+        let Some(agent) = self.network.get(connection).map(|found| found.agent) else {
+            return true;
+        };
+        let is_cut = self.faults.strikes_agent(Fault::FrameTruncated, agent);
+        if !is_cut && !self.faults.strikes_agent(Fault::FrameFlipped, agent) {
+            return false;
+        }
+        let arrival_ms = self.network.latency_ms();
+        let sender_ms = if is_cut {
+            0
+        } else {
+            arrival_ms + self.network.latency_ms()
+        };
+        let (manager_ms, agent_ms) = match way {
+            Way::Up => (arrival_ms, sender_ms),
+            Way::Down => (sender_ms, arrival_ms),
+        };
+        self.schedule
+            .after(manager_ms, Occurrence::BrokenAtManager(connection));
+        self.schedule
+            .after(agent_ms, Occurrence::BrokenAtAgent(connection));
+        true
+    }
+
+    /// A connection ends at one end. The agent never learns it, but misses answers; the manager learns it
+    /// when the operating system holds the connection to be dead.
+    fn break_one_end(&mut self, connection: ConnectionId) {
+        let stream = self.faults.stream(Fault::HalfOpen);
+        let (at_manager, silence_ms) = (stream.chance(500_000), stream.between(30_000, 600_000));
+        let delay_ms = self.network.latency_ms();
+        if at_manager {
+            self.schedule
+                .after(delay_ms, Occurrence::BrokenAtManager(connection));
+        } else {
+            self.schedule
+                .after(delay_ms, Occurrence::BrokenAtAgent(connection));
+            self.schedule
+                .after(silence_ms, Occurrence::BrokenAtManager(connection));
         }
     }
 
     /// Puts a frame on its way.
     pub(crate) fn send_frame(&mut self, connection: ConnectionId, way: Way, packet: &Packet) {
+        if self.is_mangled(connection, way) {
+            return;
+        }
         let now = self.now();
         let travels = if self.is_lost(connection, way) {
             Vec::new()
@@ -47,6 +115,7 @@ impl World {
         };
         self.record_frame(connection, way, packet, &travels);
         for travel in travels {
+            self.frames_up += u64::from(way == Way::Up);
             match travel {
                 Travel::Queued(at) => self.schedule.at(at, Occurrence::Frame { connection, way }),
                 Travel::Alone(at, packet) => {
@@ -65,15 +134,24 @@ impl World {
 
     /// A frame has arrived at the agent's end of a connection.
     pub(crate) fn frame_at_agent(&mut self, connection: ConnectionId, packet: &Packet) {
-        let Some(found) = self.network.get(connection).filter(|found| found.at_agent) else {
+        let now = self.now();
+        let Some(found) = self
+            .network
+            .get_mut(connection)
+            .filter(|found| found.at_agent)
+        else {
             return;
         };
-        let Some(agent) = self.agents.iter().position(|node| node.id == found.agent) else {
-            return;
-        };
-        if self.agents[agent].connection != Some(connection) {
-            return;
+        let id = found.agent;
+        if now < self.network.condition(id).deaf_until {
+            return self.leave_unread(connection, packet);
         }
+        if self.is_hostile(id) {
+            return self.hostile_hears(connection, packet);
+        }
+        let Some(agent) = self.agent_on(connection) else {
+            return;
+        };
         let Some(answer) = wire::decode(packet.bytes())
             .ok()
             .and_then(Answer::from_message)
@@ -94,6 +172,50 @@ impl World {
                 self.oracles
                     .agent_hears(self.agents[agent].id, module_id, &answer);
                 self.tell_agent(agent, life, module, Event::Received { connection, answer });
+            }
+        }
+    }
+
+    /// The agent whose present connection this is.
+    pub(crate) fn agent_on(&self, connection: ConnectionId) -> Option<usize> {
+        self.agents
+            .iter()
+            .position(|node| node.connection == Some(connection))
+    }
+
+    /// An agent does not read: what is written to it piles up, and beyond a limit the manager hangs up
+    /// (`docs/protocol.md` section 2).
+    fn leave_unread(&mut self, connection: ConnectionId, packet: &Packet) {
+        let Some(found) = self.network.get_mut(connection) else {
+            return;
+        };
+        found.unread_by_agent.push_back(packet.clone());
+        let bytes: usize = found
+            .unread_by_agent
+            .iter()
+            .map(|packet| packet.bytes().len())
+            .sum();
+        let (is_open, id) = (found.at_manager, found.agent);
+        let most = if self.is_hostile(id) {
+            HOSTILE_UNREAD_MAX
+        } else {
+            self.unread_bytes_max
+        };
+        if is_open && bytes as u64 > most {
+            self.note("the manager hangs up on a slow reader");
+            self.break_connection(connection, false);
+        }
+    }
+
+    /// An agent reads again.
+    pub(crate) fn read_what_waited(&mut self, agent: inventory_sync_core::id::AgentId) {
+        for connection in self.network.ids() {
+            let waiting = match self.network.get_mut(connection) {
+                Some(found) if found.agent == agent => std::mem::take(&mut found.unread_by_agent),
+                Some(_) | None => continue,
+            };
+            for packet in waiting {
+                self.frame_at_agent(connection, &packet);
             }
         }
     }
@@ -143,22 +265,41 @@ impl World {
         };
         node.connecting = false;
         let id = node.id;
-        let event = match &self.process {
-            Some(process) if !process.stopping => {
-                let manager_life = process.life;
-                let connection = self.network.connect(id);
+        let now = self.now();
+        let condition = self.network.condition(id);
+        let is_unreachable = self.network.is_cut(now, id) || now < condition.clogged_until;
+        // What the manager accepts the agent may have given up by then.
+        let is_given_up = now < condition.refused_until;
+        let accepted = if is_unreachable {
+            None
+        } else {
+            self.accept(id)
+        };
+        let event = match accepted {
+            Some(connection) if is_given_up => {
+                self.hang_up(connection);
+                Event::ConnectFailed
+            }
+            Some(connection) => {
                 self.agents[agent].connection = Some(connection);
-                let kind = self.connection_kind();
-                let shard = self.shard_of(id);
-                let opened = inventory_sync_core::manager::Event::Opened { connection, kind };
-                self.tell_shard(manager_life, shard, opened);
                 Event::Connected { connection }
             }
-            Some(_) | None => Event::ConnectFailed,
+            None => Event::ConnectFailed,
         };
         for module in 0..self.agents[agent].lanes.len() {
             self.tell_agent(agent, life, module, event.clone());
         }
+    }
+
+    /// The manager accepts a connection, if it is there and not about to stop.
+    pub(crate) fn accept(&mut self, id: inventory_sync_core::id::AgentId) -> Option<ConnectionId> {
+        let process = self.process.as_ref().filter(|process| !process.stopping)?;
+        let life = process.life;
+        let connection = self.network.connect(id);
+        let kind = self.connection_kind();
+        let shard = self.shard_of(id);
+        self.tell_shard(life, shard, manager::Event::Opened { connection, kind });
+        Some(connection)
     }
 
     /// The agent closes its end.
@@ -229,17 +370,17 @@ impl World {
             return;
         };
         found.at_agent = false;
+        found.unread_by_agent.clear();
         let owner = found.agent;
         self.network.bury(connection);
-        let Some(agent) = self.agents.iter().position(|node| node.id == owner) else {
-            return;
-        };
-        if self.agents[agent].connection == Some(connection) {
+        if self.is_hostile(owner) {
+            return self.hostile_loses(connection);
+        }
+        if let Some(agent) = self.agent_on(connection) {
             self.agents[agent].connection = None;
             let life = self.agents[agent].life;
             for module in 0..self.agents[agent].lanes.len() {
-                let event = inventory_sync_core::agent::Event::Disconnected { connection };
-                self.tell_agent(agent, life, module, event);
+                self.tell_agent(agent, life, module, Event::Disconnected { connection });
             }
         }
     }

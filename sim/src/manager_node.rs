@@ -123,6 +123,7 @@ impl World {
             told.machine.check_invariants();
         }
         if let Some((at, _)) = told.machine.next_deadline()
+            && let at = at.max(now)
             && told.armed.is_none_or(|armed| at < armed)
         {
             told.armed = Some(at);
@@ -148,10 +149,34 @@ impl World {
         }
         self.oracles.judge_answers(shard, &heard, &commands);
         for command in commands.drain(..) {
+            if self.crashes_before(&command) {
+                break;
+            }
             self.trace.note(now, Node::Shard(shard), '>', &command);
             self.obey_shard(life, shard, command);
         }
         self.shard_commands = commands;
+    }
+
+    /// Whether the process is gone just before it says a verdict: what the Indexer holds, no agent knows.
+    fn crashes_before(&mut self, command: &Command<Scanned>) -> bool {
+        let is_verdict = matches!(
+            command,
+            Command::Reply {
+                message: Reply::EndAck(ack),
+                ..
+            } if ack.status != wire::Status::Processing
+        );
+        if !is_verdict || !self.faults.strikes(Fault::CrashBeforeVerdict) {
+            return false;
+        }
+        self.crash_process();
+        let down_ms = self
+            .faults
+            .stream(Fault::CrashBeforeVerdict)
+            .between(1, 20_000);
+        self.schedule.after(down_ms, Occurrence::StartManager);
+        true
     }
 
     /// A shard's deadline is reached.
@@ -206,7 +231,7 @@ impl World {
                 let bytes = payload.packet().bytes().len() as u64;
                 self.oracles
                     .staged(shard, stage, session, key, &fresh, bytes);
-                let fails = self.faults.strikes(Fault::StoreWriteFails);
+                let fails = self.store_is_full || self.faults.strikes(Fault::StoreWriteFails);
                 self.push_write(
                     life,
                     shard,
@@ -251,7 +276,7 @@ impl World {
                 record,
                 what: manager::Record::Floor(floor),
             } => {
-                let fails = self.faults.strikes(Fault::RecordFails);
+                let fails = self.store_is_full || self.faults.strikes(Fault::RecordFails);
                 self.plan_task(
                     life,
                     shard,

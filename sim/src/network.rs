@@ -1,9 +1,10 @@
 //! The network between agents and manager: connections with an order of their own in each direction.
 //!
 //! A frame on its way takes its place in its connection's queue; what is reordered leaves the queue and
-//! travels alone. Loss, duplication and delay are drawn when a frame is sent.
+//! travels alone. Loss, duplication and delay are drawn when a frame is sent. What lasts (a clog, a narrow
+//! link, a partition) is kept by agent, for it outlives a connection.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::rc::Rc;
@@ -73,6 +74,37 @@ struct Lane {
     queue: VecDeque<Packet>,
     /// When the last of them arrives; nothing behind it arrives earlier.
     last_arrival: Tick,
+    /// So many frames more are lost in a burst.
+    burst: u64,
+}
+
+/// What is wrong with the link of an agent for a while.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Condition {
+    /// Nothing arrives before this tick.
+    pub(crate) clogged_until: Tick,
+    /// Up to this tick the link is narrow.
+    pub(crate) narrow_until: Tick,
+    /// Up to this tick nothing of the agent arrives.
+    pub(crate) cut_up_until: Tick,
+    /// Up to this tick nothing of the manager arrives.
+    pub(crate) cut_down_until: Tick,
+    /// Up to this tick no connection can be made.
+    pub(crate) refused_until: Tick,
+    /// Up to this tick the agent reads nothing.
+    pub(crate) deaf_until: Tick,
+}
+
+/// Bytes that pass through a narrow link in a millisecond.
+const NARROW_BYTES_PER_MS: u64 = 4;
+
+impl Condition {
+    fn is_cut(&self, now: Tick, way: Way) -> bool {
+        match way {
+            Way::Up => now < self.cut_up_until,
+            Way::Down => now < self.cut_down_until,
+        }
+    }
 }
 
 /// A connection.
@@ -88,6 +120,8 @@ pub(crate) struct Connection {
     pub(crate) paused: bool,
     /// Arrived while the manager did not read.
     pub(crate) unread: VecDeque<Packet>,
+    /// Arrived while the agent did not read.
+    pub(crate) unread_by_agent: VecDeque<Packet>,
     up: Lane,
     down: Lane,
 }
@@ -109,6 +143,7 @@ pub(crate) struct Network {
     slowest_ms: u64,
     hold_up_ms: u64,
     latency: Stream,
+    conditions: BTreeMap<AgentId, Condition>,
 }
 
 impl Network {
@@ -120,7 +155,29 @@ impl Network {
             slowest_ms,
             hold_up_ms,
             latency: Stream::new(draws, "latency"),
+            conditions: BTreeMap::new(),
         }
+    }
+
+    /// What is wrong with an agent's link.
+    pub(crate) fn condition(&self, agent: AgentId) -> Condition {
+        self.conditions.get(&agent).copied().unwrap_or_default()
+    }
+
+    /// What is wrong with an agent's link, to be changed.
+    pub(crate) fn condition_mut(&mut self, agent: AgentId) -> &mut Condition {
+        self.conditions.entry(agent).or_default()
+    }
+
+    /// Whether an agent and the manager hear each other, as a connection attempt needs.
+    pub(crate) fn is_cut(&self, now: Tick, agent: AgentId) -> bool {
+        let condition = self.condition(agent);
+        condition.is_cut(now, Way::Up) || condition.is_cut(now, Way::Down)
+    }
+
+    /// All links but those of these agents are sound again.
+    pub(crate) fn heal(&mut self, broken: &BTreeSet<AgentId>) {
+        self.conditions.retain(|agent, _| broken.contains(agent));
     }
 
     /// A new connection of an agent, open at both ends.
@@ -132,6 +189,7 @@ impl Network {
             at_agent: true,
             paused: false,
             unread: VecDeque::new(),
+            unread_by_agent: VecDeque::new(),
             up: Lane::default(),
             down: Lane::default(),
         };
@@ -179,17 +237,24 @@ impl Network {
         packet: &Packet,
         faults: &mut Faults,
     ) -> Vec<Travel> {
+        let Some(agent) = self.get(connection).map(|found| found.agent) else {
+            return Vec::new();
+        };
+        let condition = self.condition(agent);
+        if condition.is_cut(now, way) || self.is_in_burst(connection, way, agent, faults) {
+            return Vec::new();
+        }
         let mut copies = 1;
-        if faults.strikes(Fault::FrameLost) {
+        if faults.strikes_agent(Fault::FrameLost, agent) {
             copies -= 1;
         }
-        if faults.strikes(Fault::FrameDuplicated) {
+        if faults.strikes_agent(Fault::FrameDuplicated, agent) {
             copies += 1;
         }
         let mut travels = Vec::with_capacity(copies);
         for _ in 0..copies {
-            let mut arrival = now + self.latency_ms();
-            if faults.strikes(Fault::FrameReordered) {
+            let mut arrival = (now + self.latency_ms()).max(condition.clogged_until);
+            if faults.strikes_agent(Fault::FrameReordered, agent) {
                 arrival = arrival
                     + faults
                         .stream(Fault::FrameReordered)
@@ -197,16 +262,16 @@ impl Network {
                 travels.push(Travel::Alone(arrival, packet.clone()));
                 continue;
             }
-            if faults.strikes(Fault::FrameDelayed) {
+            if faults.strikes_agent(Fault::FrameDelayed, agent) {
                 arrival = arrival + faults.stream(Fault::FrameDelayed).below(self.hold_up_ms);
             }
-            let Some(found) = self.connections.get_mut(&connection) else {
+            let Some(lane) = self.lane_mut(connection, way) else {
                 continue;
             };
-            let lane = match way {
-                Way::Up => &mut found.up,
-                Way::Down => &mut found.down,
-            };
+            if now < condition.narrow_until {
+                let takes_ms = packet.bytes().len() as u64 / NARROW_BYTES_PER_MS;
+                arrival = arrival.max(lane.last_arrival) + takes_ms;
+            }
             lane.last_arrival = lane.last_arrival.max(arrival);
             lane.queue.push_back(packet.clone());
             travels.push(Travel::Queued(lane.last_arrival));
@@ -214,12 +279,36 @@ impl Network {
         travels
     }
 
+    fn lane_mut(&mut self, connection: ConnectionId, way: Way) -> Option<&mut Lane> {
+        let found = self.connections.get_mut(&connection)?;
+        Some(match way {
+            Way::Up => &mut found.up,
+            Way::Down => &mut found.down,
+        })
+    }
+
+    /// Whether a burst of losses takes this frame, or begins with it.
+    fn is_in_burst(
+        &mut self,
+        connection: ConnectionId,
+        way: Way,
+        agent: AgentId,
+        faults: &mut Faults,
+    ) -> bool {
+        let begins = faults.strikes_agent(Fault::FrameBurstLost, agent);
+        let Some(lane) = self.lane_mut(connection, way) else {
+            return false;
+        };
+        if begins {
+            lane.burst = faults.stream(Fault::FrameBurstLost).between(2, 20);
+        }
+        let is_lost = lane.burst > 0;
+        lane.burst = lane.burst.saturating_sub(1);
+        is_lost
+    }
+
     /// The frame at the head of a queue has arrived.
     pub(crate) fn arrive(&mut self, connection: ConnectionId, way: Way) -> Option<Packet> {
-        let found = self.connections.get_mut(&connection)?;
-        match way {
-            Way::Up => found.up.queue.pop_front(),
-            Way::Down => found.down.queue.pop_front(),
-        }
+        self.lane_mut(connection, way)?.queue.pop_front()
     }
 }

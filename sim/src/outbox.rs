@@ -32,10 +32,12 @@ struct Rows {
     covered: Vec<DocKey>,
     /// Nonces of sessions that offered these rows.
     offered: BTreeSet<u64>,
+    /// The debt of Fulls when they were read.
+    owed: u64,
 }
 
 /// The outbox of one module.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Outbox {
     agent: AgentId,
     module: ModuleId,
@@ -53,6 +55,12 @@ pub(crate) struct Outbox {
     /// Changes that were refused for their own sake: not offered again until they change.
     quarantined: BTreeMap<DocKey, Body>,
     rows: Option<Rows>,
+    /// How often a Full of everything became due, for what the Indexer holds may have nothing to do with
+    /// what is here; and up to which of these times one was acknowledged.
+    owed: u64,
+    settled: u64,
+    /// What the last verdict took out of `pending`, and what was settled before it.
+    last_commit: (Vec<(DocKey, Body)>, u64),
 }
 
 impl Outbox {
@@ -76,6 +84,9 @@ impl Outbox {
             pending: BTreeMap::new(),
             quarantined: BTreeMap::new(),
             rows: None,
+            owed: 0,
+            settled: 0,
+            last_commit: (Vec::new(), 0),
         }
     }
 
@@ -86,6 +97,71 @@ impl Outbox {
             pending: &self.pending,
             quarantined: &self.quarantined,
         }
+    }
+
+    /// A Full of everything is due.
+    pub(crate) fn owe_full(&mut self) {
+        self.owed += 1;
+    }
+
+    /// Whether a Full of everything is due.
+    pub(crate) fn owes_full(&self) -> bool {
+        self.owed > self.settled
+    }
+
+    /// All indices of the module.
+    pub(crate) fn all_indices(&self) -> Vec<IndexId> {
+        self.indices.iter().map(|(index, _)| *index).collect()
+    }
+
+    /// The database is empty, the machine is what it is: everything is due.
+    pub(crate) fn wiped(&mut self) {
+        self.rows = None;
+        self.pending.clear();
+        self.quarantined.clear();
+        self.owe_full();
+    }
+
+    /// The database is an old copy, the machine is what it is: what differs from the copy is found by a
+    /// scan, and what was acknowledged since the copy and is gone again only by a Full.
+    pub(crate) fn restored(&mut self, old: &Self) {
+        self.rows = None;
+        let keys: BTreeSet<DocKey> = [
+            &old.wanted.keys().copied().collect::<BTreeSet<_>>(),
+            &self.wanted.keys().copied().collect(),
+            &old.pending.keys().copied().collect(),
+            &old.quarantined.keys().copied().collect(),
+        ]
+        .into_iter()
+        .flatten()
+        .copied()
+        .collect();
+        self.pending.clear();
+        self.quarantined.clear();
+        for key in keys {
+            let content = self.wanted.get(&key).copied();
+            if content != old.wanted.get(&key).copied() {
+                let body = content.map_or(Body::Delete, Body::Upsert);
+                self.pending.insert(key, body);
+            } else if let Some(body) = old.pending.get(&key) {
+                self.pending.insert(key, *body);
+            } else if let Some(body) = old.quarantined.get(&key) {
+                self.quarantined.insert(key, *body);
+            }
+        }
+        self.owe_full();
+    }
+
+    /// The last verdict was not durable after all: what it took is pending, unless it has changed since.
+    pub(crate) fn torn(&mut self) {
+        let (rows, settled) = std::mem::take(&mut self.last_commit);
+        for (key, body) in rows {
+            let content = self.wanted.get(&key).copied();
+            if body == content.map_or(Body::Delete, Body::Upsert) {
+                self.pending.entry(key).or_insert(body);
+            }
+        }
+        self.settled = self.settled.min(settled);
     }
 
     /// Whether a job is under way.
@@ -224,6 +300,7 @@ impl Outbox {
             items,
             covered,
             offered: BTreeSet::new(),
+            owed: self.owed,
         });
     }
 
@@ -299,6 +376,7 @@ impl Outbox {
     /// Makes a verdict durable.
     pub(crate) fn commit(&mut self, acknowledgement: &Acknowledgement) {
         let Some(rows) = &self.rows else { return };
+        self.last_commit = (Vec::new(), self.settled);
         let last: BTreeMap<DocKey, u32> = (0_u32..)
             .zip(&rows.items)
             .map(|(seq, item)| (item.key, seq))
@@ -313,6 +391,7 @@ impl Outbox {
                 let is_same = self.pending.get(&item.key) == Some(&item.body);
                 if is_same || is_planted(Bug::ChangedRowAcknowledged) {
                     self.pending.remove(&item.key);
+                    self.last_commit.0.push((item.key, item.body));
                 }
                 if self.quarantined.get(&item.key) == Some(&item.body) {
                     self.quarantined.remove(&item.key);
@@ -331,9 +410,13 @@ impl Outbox {
         let complete =
             acknowledgement.failed.is_empty() && acknowledgement.upto as usize == rows.items.len();
         if complete {
+            if matches!(&rows.wish, Wish::Full(indices) if indices.len() == self.indices.len()) {
+                self.settled = self.settled.max(rows.owed);
+            }
             for key in &rows.covered {
                 if self.pending.get(key) == Some(&Body::Delete) {
                     self.pending.remove(key);
+                    self.last_commit.0.push((*key, Body::Delete));
                 }
                 if self.quarantined.get(key) == Some(&Body::Delete) {
                     self.quarantined.remove(key);
@@ -379,7 +462,10 @@ impl Outbox {
 
     /// Whether nothing is owed.
     pub(crate) fn is_clear(&self) -> bool {
-        self.pending.is_empty() && self.quarantined.is_empty() && self.rows.is_none()
+        self.pending.is_empty()
+            && self.quarantined.is_empty()
+            && self.rows.is_none()
+            && !self.owes_full()
     }
 }
 

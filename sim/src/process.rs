@@ -9,13 +9,12 @@ use inventory_sync_core::id::AgentId;
 use inventory_sync_core::manager::{self, AgentFloor, Manager, Observation};
 use inventory_sync_core::time::Tick;
 
+use crate::faults::Fault;
 use crate::manager_node::{Process, Shard};
+use crate::options::Healing;
 use crate::oracles::DurableBounds;
 use crate::trace::{Link, Node};
 use crate::world::{Occurrence, World};
-
-/// The writer's id, which lives in `meta`.
-const WRITER: &str = "simulated-writer";
 
 impl World {
     /// The coordinator's configuration, in step with the shards'.
@@ -25,7 +24,7 @@ impl World {
         let mut own = coordinator::Config::new(
             config.catalogue.clone(),
             self.options.shards,
-            WRITER.to_owned(),
+            self.store.writer.to_owned(),
             nonce,
         );
         own.late_write_bound_ms = config.late_write_bound_ms;
@@ -47,6 +46,15 @@ impl World {
         if self.process.is_some() {
             return;
         }
+        if self.now() < self.store_shut_until {
+            self.note("the store cannot be opened");
+            self.schedule.after(1_000, Occurrence::StartManager);
+            return;
+        }
+        if std::mem::take(&mut self.reconfigures) {
+            self.reconfigure();
+        }
+        self.manager_paused_until = Tick(0);
         self.lives += 1;
         let life = self.lives;
         self.store.clean();
@@ -100,7 +108,7 @@ impl World {
         {
             return;
         }
-        let unix_ms = self.wall_base_ms + self.now().0;
+        let unix_ms = self.wall.unix_ms(self.now());
         self.heartbeats += u64::from(self.options.shards) + 1;
         for shard in 0..self.options.shards {
             self.tell_shard(life, shard, manager::Event::WallClock { unix_ms });
@@ -128,6 +136,46 @@ impl World {
             self.schedule
                 .after(delay_ms, Occurrence::BrokenAtAgent(connection));
         }
+    }
+
+    /// The process crashes.
+    pub(crate) fn crash_process(&mut self) {
+        self.end_process("the manager crashes");
+    }
+
+    /// The process crashes while a record is being synced: it is durable, and nobody was told.
+    pub(crate) fn tear_record(&mut self, what: coordinator::Record) {
+        self.store.record(what);
+        self.crash_process();
+        let down_ms = self.faults.stream(Fault::StoreTornTail).between(1, 20_000);
+        self.schedule.after(down_ms, Occurrence::StartManager);
+    }
+
+    /// Another configuration, within what the agents of this world need: limits, sizes, pauses, shards.
+    fn reconfigure(&mut self) {
+        let stream = self.faults.stream(Fault::ManagerReconfigured);
+        self.options.shards = *stream.pick(&[1, 2, 3]);
+        let config = &mut self.options.config;
+        let sessions_max = *stream.pick(&[1, 3, 100]);
+        config.sessions_max = match self.options.healing {
+            Healing::Everything => sessions_max,
+            // Never too few for those that stay broken and the others together.
+            Healing::Core | Healing::Nothing => 100,
+        };
+        config.idle_timeout_ms = stream.between(2_000, 20_000);
+        config.retry_base_ms = stream.between(1, config.retry_max_ms);
+        config.linger_ms = stream.between(0, 20);
+        config.bulk_bytes_max = *stream.pick(&[6_000, 40_000, 10 << 20]);
+        config.bulk_operations_max = *stream.pick(&[1, 5, 50_000]);
+        config.concurrency = *stream.pick(&[1, 3]);
+        config.ranges_per_request_max = *stream.pick(&[1, 256]);
+        config.failed_items_max = *stream.pick(&[1, 1_000]);
+        config.verdicts_per_lane = *stream.pick(&[1, 4]);
+        config.store_failures_max = *stream.pick(&[1, 3]);
+        config.bad_frames_max = *stream.pick(&[1, 5]);
+        debug_assert_eq!(config.validate(), Ok(()));
+        self.oracles.configured(self.options.config.clone());
+        self.note("the manager has another configuration");
     }
 
     /// The process is asked to stop.
@@ -204,7 +252,11 @@ impl World {
     pub(crate) fn durable_bounds(&self, agent: AgentId) -> DurableBounds {
         DurableBounds {
             meta: self.store.meta.bound,
-            writer: self.writer_document().map(|(document, ..)| document.bound),
+            // What somebody else deleted was durable all the same.
+            writer: self
+                .writer_document()
+                .map(|(document, ..)| document.bound)
+                .max(self.writer_bound),
             agent: self.store.meta.floors.get(&agent).map(|floor| floor.bound),
             lease_until: self
                 .process

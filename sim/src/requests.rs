@@ -4,6 +4,7 @@ use inventory_indexer::model::engine::Operation;
 use inventory_sync_core::answer::BulkOutcome;
 use inventory_sync_core::document::Part;
 use inventory_sync_core::id::BulkId;
+use inventory_sync_core::manager::Unready;
 use inventory_sync_core::time::Tick;
 
 use crate::faults::Fault;
@@ -55,7 +56,13 @@ impl World {
                 self.schedule
                     .at(arrival + after_ms, Occurrence::RequestArrives(key));
             }
-            Fate::Sound | Fate::AnswerLost | Fate::Garbled | Fate::Refused(_) => {
+            Fate::Sound
+            | Fate::AnswerLost
+            | Fate::Garbled
+            | Fate::Empty
+            | Fate::NotJson
+            | Fate::Huge
+            | Fate::Refused(_) => {
                 self.schedule.at(deadline, Occurrence::RequestGivenUp(key));
                 self.schedule.at(arrival, Occurrence::RequestArrives(key));
             }
@@ -73,6 +80,13 @@ impl World {
         }
         if !self.indexer.reachable {
             return Fate::NotSent;
+        }
+        if let Some(why) = self.indexer.refuses {
+            return Fate::Refused(match why {
+                Unready::Unauthorized => 401,
+                Unready::Forbidden => 403,
+                _ => 503,
+            });
         }
         let latest_ms = self.options.config.late_write_bound_ms - 1;
         let faults = &mut self.faults;
@@ -103,6 +117,18 @@ impl World {
             Fate::Refused(400)
         } else if faults.strikes(Fault::RequestRefused503) {
             Fate::Refused(503)
+        } else if faults.strikes(Fault::RequestRefused401) {
+            Fate::Refused(401)
+        } else if faults.strikes(Fault::RequestRefused403) {
+            Fate::Refused(403)
+        } else if faults.strikes(Fault::RequestRefused408) {
+            Fate::Refused(408)
+        } else if faults.strikes(Fault::AnswerEmpty) {
+            Fate::Empty
+        } else if faults.strikes(Fault::AnswerNotJson) {
+            Fate::NotJson
+        } else if faults.strikes(Fault::AnswerHuge) {
+            Fate::Huge
         } else {
             Fate::Sound
         }
@@ -141,6 +167,23 @@ impl World {
 
     /// The answer reaches the manager, unless its deadline came first.
     pub(crate) fn tell_outcome(&mut self, key: u64, outcome: BulkOutcome) {
+        let Some(request) = self.indexer.requests.get_mut(&key) else {
+            return;
+        };
+        let is_first = !request.answered;
+        if is_first
+            && matches!(outcome, BulkOutcome::Answered { .. })
+            && self.faults.strikes(Fault::CrashBeforeVerdict)
+        {
+            // The answer is there, and nobody has read it.
+            self.crash_process();
+            let down_ms = self
+                .faults
+                .stream(Fault::CrashBeforeVerdict)
+                .between(1, 20_000);
+            self.schedule.after(down_ms, Occurrence::StartManager);
+            return;
+        }
         let Some(request) = self.indexer.requests.get_mut(&key) else {
             return;
         };

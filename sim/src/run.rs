@@ -7,11 +7,13 @@ use inventory_sync_core::id::IndexId;
 use inventory_sync_core::time::Tick;
 use inventory_sync_core::wire::{Reason, Status};
 
+use crate::agent_node::AgentNode;
 use crate::chart::{Film, Recording};
 use crate::choices::{Draws, Tape};
 use crate::faults::Fault;
 use crate::options::Options;
 use crate::oracles::{Counts, Economy, Violation};
+use crate::pending::Pending;
 use crate::script::Action;
 use crate::world::World;
 
@@ -28,7 +30,7 @@ pub enum Ending {
     /// The world did not come to rest in time after it was healed.
     Stuck {
         /// What it still waited for.
-        reason: String,
+        reason: Pending,
     },
     /// The simulator contradicts itself.
     SimulatorFault(String),
@@ -51,6 +53,10 @@ pub struct Report {
     pub simulated_ms: u64,
     /// From healing to rest.
     pub converged_ms: u64,
+    /// Agents and hostile peers that were left broken.
+    pub broken: usize,
+    /// What the world waits for at the end: the broken, if anything.
+    pub left: Option<Pending>,
     /// The hash of everything that happened.
     pub trace_hash: u64,
     /// What was judged.
@@ -136,7 +142,9 @@ pub(crate) fn run_filmed(options: &Options, conduct: Conduct, film: &Film) -> Re
         events: world.trace.events(),
         heartbeats: world.heartbeats,
         simulated_ms: world.now().since(begin),
-        converged_ms: world.now().since(healed_at),
+        converged_ms: world.rested_at.max(healed_at).since(healed_at),
+        broken: world.broken.len(),
+        left: world.all_pending().into_iter().next(),
         trace_hash: world.trace.hash(),
         counts: world.oracles.counts(),
         economy: world.oracles.economy(u64::from(world.options.first_agent)),
@@ -163,14 +171,20 @@ fn until(world: &mut World, end: Tick) -> Option<Ending> {
             return Some(Ending::Unsafe(violation.clone()));
         }
         if world.trace.steps() > STEPS_MAX {
-            let reason = format!("more than {STEPS_MAX} steps: {:?}", world.pending());
+            let reason = Pending::Steps {
+                steps: STEPS_MAX,
+                last: world.pending().map(Box::new),
+            };
             return Some(Ending::Stuck { reason });
         }
     }
     None
 }
 
-/// Heals everything and waits for rest; then judges what is left.
+/// How long the world is watched once it is at rest: nothing new may begin.
+const QUIET_MS: u64 = 30_000;
+
+/// Heals what is to heal and waits for rest; then sees that it lasts, and judges what is left.
 fn converge(world: &mut World) -> Ending {
     world.heal();
     let end = world.now() + world.options.converge_ms;
@@ -190,13 +204,53 @@ fn converge(world: &mut World) -> Ending {
         }
         world.schedule.wait_until(next);
     }
+    world.rested_at = world.now();
+    if let Some(ending) = stay_quiet(world) {
+        return ending;
+    }
     judge_rest(world)
+}
+
+/// Nothing but heartbeats happens any more, unless the broken keep the world busy.
+fn stay_quiet(world: &mut World) -> Option<Ending> {
+    if world.is_restless() {
+        return None;
+    }
+    let before = (world.oracles.counts().sessions, world.indexer.requests_made);
+    let end = world.now() + QUIET_MS;
+    if let Some(ending) = until(world, end) {
+        return Some(ending);
+    }
+    let reason = Pending::Restless {
+        sessions: world.oracles.counts().sessions - before.0,
+        requests: world.indexer.requests_made - before.1,
+    };
+    let is_quiet = reason
+        == Pending::Restless {
+            sessions: 0,
+            requests: 0,
+        };
+    match world.pending() {
+        Some(reason) => Some(Ending::Stuck { reason }),
+        None if is_quiet => None,
+        None => Some(Ending::Stuck { reason }),
+    }
 }
 
 fn judge_rest(world: &mut World) -> Ending {
     world.judge_leftovers();
+    let entries = if world.is_restless() {
+        0
+    } else {
+        world.store.len()
+    };
+    let (broken, healing) = (world.broken.clone(), !world.is_restless());
+    world
+        .oracles
+        .at_rest(entries, |agent| healing || !broken.contains(&agent));
     let mut wanted = BTreeMap::new();
-    for node in &world.agents {
+    let judged = |node: &&AgentNode| !node.is_clone && !broken.contains(&node.id);
+    for node in world.agents.iter().filter(judged) {
         for lane in &node.lanes {
             wanted.extend(
                 lane.outbox
@@ -206,7 +260,9 @@ fn judge_rest(world: &mut World) -> Ending {
             );
         }
     }
-    world.oracles.converged(&wanted);
+    world
+        .oracles
+        .converged(&wanted, |agent| !broken.contains(&agent));
     let config = &world.options.config;
     for (number, index) in (0_u16..).zip(config.catalogue.indices()) {
         let Some(stored) = world.indexer.model.get_index(&index.name) else {

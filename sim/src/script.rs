@@ -168,7 +168,8 @@ impl World {
                 ahead_ms,
             } => {
                 let key = DocKey::new(self.agents[agent].id, IndexId(index), document);
-                self.foreign_write(key, Content(content), ahead_ms);
+                let version_ms = self.unix_ms() + ahead_ms;
+                self.foreign_write(key, Content(content), version_ms);
             }
             Action::LoseBounds => {
                 self.store.meta.bound = None;
@@ -205,7 +206,8 @@ impl World {
     fn lasts(&mut self, fault: Fault, lasts_ms: u64) {
         self.note(fault.label());
         self.trace.fault_lasts(self.now(), fault);
-        self.schedule.after(lasts_ms, Occurrence::FaultEnds(fault));
+        let ends = Occurrence::FaultEnds { fault, agent: 0 };
+        self.schedule.after(lasts_ms, ends);
     }
 
     /// Whether a script lets the next frame in this direction go missing.

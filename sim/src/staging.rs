@@ -156,10 +156,11 @@ impl World {
                 unread.push(place);
                 continue;
             };
+            let name = crate::agent_node::agent_name(part.agent);
             let about = PartOf {
                 session: part.session,
                 agent: part.agent,
-                agent_name: &crate::agent_node::agent_name(part.agent),
+                agent_name: (!self.is_hostile(part.agent)).then_some(&*name),
                 cluster: &self.options.config.cluster,
             };
             match bulk::read(

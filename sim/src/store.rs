@@ -8,6 +8,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 
+use inventory_sync_core::coordinator::Record;
 use inventory_sync_core::document::{Chunks, FrameTable, Run};
 use inventory_sync_core::id::{AgentId, SessionId, StageId, Version};
 use inventory_sync_core::manager::AgentFloor;
@@ -82,13 +83,32 @@ pub(crate) struct Meta {
 }
 
 /// The store of one manager.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Store {
+    /// The writer's id, which lives in `meta`.
+    pub(crate) writer: &'static str,
     pub(crate) meta: Meta,
     frames: BTreeMap<(SessionId, u32), Packet>,
 }
 
 impl Store {
+    /// An empty store of a writer.
+    pub(crate) fn new(writer: &'static str) -> Self {
+        Self {
+            writer,
+            meta: Meta::default(),
+            frames: BTreeMap::new(),
+        }
+    }
+
+    /// Makes a record of the coordinator durable.
+    pub(crate) fn record(&mut self, what: Record) {
+        match what {
+            Record::Bound(bound) => self.meta.bound = self.meta.bound.max(Some(bound)),
+            Record::CleanStop => self.meta.clean_stop = true,
+        }
+    }
+
     /// Keeps a frame.
     pub(crate) fn put(&mut self, session: SessionId, key: u32, packet: Packet) {
         self.frames.insert((session, key), packet);

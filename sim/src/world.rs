@@ -1,10 +1,10 @@
 //! The world: everything there is, what happens next, and the phases of a run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use inventory_sync_core::answer::BulkOutcome;
 use inventory_sync_core::coordinator;
-use inventory_sync_core::id::{AgentId, ConnectionId, RequestId};
+use inventory_sync_core::id::{AgentId, ConnectionId, RequestId, Version};
 use inventory_sync_core::manager;
 use inventory_sync_core::time::Tick;
 use inventory_sync_core::wire::{Reason, Status};
@@ -13,6 +13,7 @@ use crate::agent_node::AgentNode;
 use crate::bulk::OverlayCheck;
 use crate::choices::Draws;
 use crate::faults::{Fault, Faults};
+use crate::hostile::Hostile;
 use crate::indexer_node::IndexerNode;
 use crate::manager_node::{Process, Task};
 use crate::network::{Network, Packet, Way};
@@ -23,6 +24,7 @@ use crate::script::{Action, Loss};
 use crate::store::{Scanned, Store};
 use crate::streams::Stream;
 use crate::trace::{Link, Trace};
+use crate::wall_clock::WallClock;
 
 /// The true time at tick 0, in milliseconds since the Unix epoch.
 pub(crate) const EPOCH_MS: u64 = 1_790_000_000_000;
@@ -137,7 +139,14 @@ pub(crate) enum Occurrence {
     /// A recurring fault happens.
     FaultDue(Fault),
     /// A lasting fault ends.
-    FaultEnds(Fault),
+    FaultEnds {
+        fault: Fault,
+        agent: usize,
+    },
+    /// A hostile peer does something.
+    HostileTurn(usize),
+    /// An operator looks after the indices that are held, once the world is healed.
+    Operator,
     /// A script's step.
     Scripted(Action),
 }
@@ -168,12 +177,38 @@ pub(crate) struct World {
     pub(crate) shard_commands: Vec<manager::Command<Scanned>>,
     pub(crate) coordinator_commands: Vec<coordinator::Command>,
     pub(crate) agent_commands: Vec<inventory_sync_core::agent::Command<Packet>>,
-    /// What the manager's wall clock said at tick 0.
-    pub(crate) wall_base_ms: u64,
+    /// The manager's wall clock.
+    pub(crate) wall: WallClock,
+    /// The store of the other manager, which takes over now and then.
+    pub(crate) standby: Store,
+    /// How often one manager took over from the other.
+    pub(crate) failovers: u32,
+    /// Whether the process crashes while the next record is synced.
+    pub(crate) tears_record: bool,
+    /// The store cannot be opened before this tick.
+    pub(crate) store_shut_until: Tick,
+    /// The bound of the last writer document that was written.
+    pub(crate) writer_bound: Option<Version>,
+    pub(crate) store_is_full: bool,
+    pub(crate) store_stalled_until: Tick,
+    /// The manager's process stands still up to this tick.
+    pub(crate) manager_paused_until: Tick,
+    /// Whether the manager's next start is with another configuration.
+    pub(crate) reconfigures: bool,
+    /// Frames on their way to the manager.
+    pub(crate) frames_up: u64,
+    /// What may wait for an agent that does not read, in bytes.
+    pub(crate) unread_bytes_max: u64,
+    /// Peers that no correct code would be.
+    pub(crate) hostiles: Vec<Hostile>,
+    /// Agents that stay broken when the others are healed.
+    pub(crate) broken: BTreeSet<AgentId>,
     /// Whether agents change their content and synchronise by themselves.
     pub(crate) working: bool,
     /// Frames that a script lets go missing.
     pub(crate) losses: Vec<Loss>,
+    /// When the world came to rest.
+    pub(crate) rested_at: Tick,
     /// Whether everything is healed and the world is to come to rest.
     pub(crate) healed: bool,
     /// At every how many steps the machines check their own invariants.
@@ -194,7 +229,7 @@ impl World {
             faults: Faults::new(&draws, &options.rates),
             oracles: Oracles::new(options.config.clone(), options.seed),
             network: Network::new(&draws, options.link_ms, hold_up_ms),
-            store: Store::default(),
+            store: Store::new("simulated-writer"),
             process: None,
             lives: 0,
             lease_ms: 0,
@@ -208,9 +243,23 @@ impl World {
             shard_commands: Vec::new(),
             coordinator_commands: Vec::new(),
             agent_commands: Vec::new(),
-            wall_base_ms: EPOCH_MS,
+            wall: WallClock::right(EPOCH_MS),
+            standby: Store::new("second-writer"),
+            failovers: 0,
+            tears_record: false,
+            store_shut_until: Tick(0),
+            writer_bound: None,
+            store_is_full: false,
+            store_stalled_until: Tick(0),
+            manager_paused_until: Tick(0),
+            reconfigures: false,
+            frames_up: 0,
+            unread_bytes_max: 2 << 20,
+            hostiles: Vec::new(),
+            broken: BTreeSet::new(),
             working: true,
             losses: Vec::new(),
+            rested_at: Tick(0),
             healed: false,
             check_every: 16,
             stop: (u64::MAX, Tick(u64::MAX)),
@@ -220,9 +269,10 @@ impl World {
         };
         for number in 0..world.options.agents {
             let id = u64::from(world.options.first_agent) + u64::from(number);
-            let node = world.make_agent(AgentId(id));
+            let node = world.make_agent(AgentId(id), "");
             world.agents.push(node);
         }
+        world.make_hostiles();
         world.schedule.after(0, Occurrence::StartManager);
         world
             .schedule
@@ -248,7 +298,10 @@ impl World {
         self.trace.step();
         self.oracles
             .begin_step(self.schedule.now(), self.trace.steps());
-        self.happen(occurrence);
+        match self.held_up(&occurrence) {
+            Some(until) => self.schedule.at(until, occurrence),
+            None => self.happen(occurrence),
+        }
         self.trace.settle();
         true
     }
@@ -256,6 +309,7 @@ impl World {
     fn happen(&mut self, occurrence: Occurrence) {
         match occurrence {
             Occurrence::Frame { connection, way } => {
+                self.frames_up -= u64::from(way == Way::Up);
                 if let Some(packet) = self.network.arrive(connection, way) {
                     self.frame_arrives(connection, way, packet);
                 } else {
@@ -267,7 +321,10 @@ impl World {
                 connection,
                 way,
                 packet,
-            } => self.frame_arrives(connection, way, packet),
+            } => {
+                self.frames_up -= u64::from(way == Way::Up);
+                self.frame_arrives(connection, way, packet);
+            }
             Occurrence::ReadOn(connection) => self.read_on(connection),
             Occurrence::BrokenAtManager(connection) => self.broken_at_manager(connection),
             Occurrence::BrokenAtAgent(connection) => self.broken_at_agent(connection),
@@ -333,7 +390,9 @@ impl World {
             } => self.sync_due(agent, life, module),
             Occurrence::Churn { agent, module } => self.churn(agent, module),
             Occurrence::FaultDue(fault) => self.fault_due(fault),
-            Occurrence::FaultEnds(fault) => self.fault_ends(fault),
+            Occurrence::FaultEnds { fault, agent } => self.fault_ends(fault, agent),
+            Occurrence::HostileTurn(hostile) => self.hostile_turn(hostile),
+            Occurrence::Operator => self.operate(),
             Occurrence::Scripted(action) => self.act(action),
         }
     }

@@ -1,6 +1,6 @@
 //! What a document costs where nothing goes wrong: requests, operations, bytes.
 
-use inventory_sim::{Action, Conduct, Ending, Options, Rates, run};
+use inventory_sim::{Action, Conduct, Ending, Healing, Options, Rates, run};
 
 /// Bytes of bulk body for a document of this world, on average: action, overlay and payload. A payload has some
 /// 150 bytes, and one in 32 has 3 000 more.
@@ -12,6 +12,8 @@ fn without_faults_each_operation_is_sent_once() {
     for seed in 1..=40 {
         let mut options = Options::drawn(seed);
         options.rates = Rates::calm();
+        options.hostiles = 0;
+        options.healing = Healing::Everything;
         options.chaos_ms = 60_000;
         let report = run(&options, Conduct::default());
         assert_eq!(report.ending, Ending::Sound, "seed {seed}");

@@ -56,10 +56,7 @@ impl Collector {
         };
         let sha1 = hit._source.as_ref().and_then(|source| {
             let same = source.wazuh.is_some_and(|overlay| self.is_ours(overlay));
-            let sha1 = source.checksum.as_ref()?.hash.as_ref()?.sha1.as_ref()?;
-            sha1.as_str()
-                .filter(|_| same)
-                .and_then(|digits| decode_sha1(digits.as_bytes()))
+            source.checksum.filter(|_| same).and_then(stored_sha1)
         });
         let document = Listed {
             index,
@@ -77,6 +74,15 @@ impl Collector {
             || serde_json::from_str::<Value>(stored.get())
                 .is_ok_and(|stored| stored == self.overlay_value)
     }
+}
+
+/// The digits of a stored checksum. An agent decides what stands there: an array of objects, say, which a
+/// strict mapping takes too. What is not as we know it is no checksum, and never a reason to refuse a page
+/// on which other agents' documents stand.
+fn stored_sha1(checksum: &RawValue) -> Option<[u8; 20]> {
+    let read: Checksum = serde_json::from_str(checksum.get()).ok()?;
+    let sha1 = read.hash?.sha1?;
+    decode_sha1(sha1.as_str()?.as_bytes())
 }
 
 /// What a page brought.
@@ -126,8 +132,8 @@ struct Hit<'a> {
 
 #[derive(Deserialize)]
 struct Source<'a> {
-    #[serde(default)]
-    checksum: Option<Checksum>,
+    #[serde(borrow, default)]
+    checksum: Option<&'a RawValue>,
     #[serde(borrow, default)]
     wazuh: Option<&'a RawValue>,
 }

@@ -93,6 +93,12 @@ impl Options {
                 "a healthy agent answers in time, 10 times link_ms",
             ),
             (
+                "sessions_max",
+                config.sessions_max as u64,
+                self.sessions_of_all(),
+                "those that stay broken keep nobody out, two for each module of all peers",
+            ),
+            (
                 "items_per_session_max",
                 config.items_per_session_max,
                 self.session_items(),

@@ -18,6 +18,17 @@ use inventory_sync_core::config::Config;
 
 use crate::faults::Rates;
 
+/// How much of the world is healed when the time for it has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Healing {
+    /// All of it.
+    Everything,
+    /// Manager, Indexer and some of the agents; the others stay broken in one way for ever.
+    Core,
+    /// Nothing: from the beginning on only some agents are struck, and they are struck to the end.
+    Nothing,
+}
+
 /// Everything that decides a run, but the code.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Options {
@@ -33,6 +44,10 @@ pub struct Options {
     pub documents_max: u32,
     /// The manager's configuration, of each shard.
     pub config: Config,
+    /// How many peers there are that no correct code would be; their ids follow those of the agents.
+    pub hostiles: u16,
+    /// How much of the world heals; in files 0 for everything, 1 for a core, 2 for nothing.
+    pub healing: Healing,
     /// How often what goes wrong.
     pub rates: Rates,
     /// Before anything goes wrong.
@@ -89,6 +104,8 @@ impl Options {
             shards: 1,
             documents_max: 12,
             config,
+            hostiles: 0,
+            healing: Healing::Everything,
             rates: Rates::calm(),
             warm_up_ms: 20_000,
             chaos_ms: 60_000,
@@ -119,6 +136,37 @@ impl Options {
         Plan::swarm()
             .draw(seed)
             .expect("the preset swarm draws valid options")
+    }
+
+    /// Sessions that those who stay broken, and the others, may have at once; no need where all heal. Caps of
+    /// the process below what few agents may hold let these keep all others out (`ATLAS.md`).
+    #[must_use]
+    pub(crate) fn sessions_of_all(&self) -> u64 {
+        if self.healing == Healing::Everything {
+            return 0;
+        }
+        2 * self.peers() * self.config.catalogue.modules().len() as u64
+    }
+
+    fn peers(&self) -> u64 {
+        u64::from(self.agents) + u64::from(self.hostiles)
+    }
+
+    /// Where some stay broken, the caps of the process are raised to what all may hold together.
+    pub(crate) fn make_room(&mut self) {
+        if self.healing == Healing::Everything {
+            return;
+        }
+        let (sessions, peers) = (self.sessions_of_all(), self.peers());
+        let config = &mut self.config;
+        let sessions = usize::try_from(sessions).unwrap_or(usize::MAX);
+        config.sessions_max = config.sessions_max.max(sessions);
+        config.items_max = config
+            .items_max
+            .max(config.items_per_agent_max.saturating_mul(peers));
+        config.bytes_max = config
+            .bytes_max
+            .max(config.bytes_per_agent_max.saturating_mul(peers));
     }
 
     /// Most items of a session of the workload: a limit below it would never let that session through.

@@ -2,7 +2,7 @@
 
 use inventory_sync_core::config::{Catalogue, Config};
 
-use super::Options;
+use super::{Healing, Options};
 
 /// The modules and indices of the simulated world: small, but mostly with more than one of each.
 pub(crate) fn catalogue(modules: u64, indices: u64) -> Catalogue {
@@ -128,6 +128,22 @@ impl Number for bool {
     }
 }
 
+impl Number for Healing {
+    const IS_FLAG: bool = false;
+    fn number(self) -> u64 {
+        match self {
+            Self::Everything => 0,
+            Self::Core => 1,
+            Self::Nothing => 2,
+        }
+    }
+    fn of_number(value: u64) -> Option<Self> {
+        [Self::Everything, Self::Core, Self::Nothing]
+            .into_iter()
+            .find(|healing| healing.number() == value)
+    }
+}
+
 const fn flag<N: Number>(_: fn(&Options) -> N) -> bool {
     N::IS_FLAG
 }
@@ -183,7 +199,7 @@ macro_rules! settings {
 }
 
 settings! {
-    world: agents, first_agent, shards, documents_max, warm_up_ms, chaos_ms, converge_ms, change_every_ms, fulls_per_mille,
+    world: agents, first_agent, hostiles, healing, shards, documents_max, warm_up_ms, chaos_ms, converge_ms, change_every_ms, fulls_per_mille,
         delta_items_max, sloppy, relays, frame_bytes_max, link_ms, indexer_ms, store_ms, refresh_every_ms,
         lease_ms, bound_ahead_ms, fault_refusals_min, gc_deletes_ms;
     manager: protocol_version_min, request_timeout_ms, request_deadline_ms, late_write_bound_ms,

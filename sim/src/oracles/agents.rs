@@ -1,7 +1,7 @@
 //! The agent's rules: nonces grow, a failure is followed by a wait, and a row leaves the outbox only by a
 //! verdict on the session that carried it (`docs/protocol.md` sections 3.1 and 4).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use inventory_sync_core::agent::{Acknowledgement, Answer};
 use inventory_sync_core::id::{AgentId, ModuleId, SessionId};
@@ -18,6 +18,8 @@ const RETRY_AFTER_MAX_MS: u64 = 3_600_000;
 #[derive(Debug, Default)]
 pub(super) struct Agents {
     lanes: BTreeMap<(AgentId, ModuleId), Lane>,
+    /// Two machines share such an identity: neither knows what the other says and hears.
+    cloned: BTreeSet<AgentId>,
 }
 
 #[derive(Debug, Default)]
@@ -45,6 +47,9 @@ pub(crate) struct Held<'a> {
 impl Oracles {
     /// A module is about to open a session.
     pub(super) fn judge_offer(&mut self, offer: &Offer) {
+        if self.agents.cloned.contains(&offer.agent) {
+            return;
+        }
         let now = self.now;
         let key = (offer.agent, offer.module);
         let lane = self.agents.lanes.entry(key).or_default();
@@ -61,6 +66,11 @@ impl Oracles {
             let expected = format!("no session of {key:?} before {not_before}");
             self.fail("R-2 backoff", expected, format!("one begins at {now}"));
         }
+    }
+
+    /// A second machine speaks under an agent's identity.
+    pub(crate) fn cloned(&mut self, agent: AgentId) {
+        self.agents.cloned.insert(agent);
     }
 
     /// The processes of an agent are gone, and what they waited for.
@@ -119,6 +129,9 @@ impl Oracles {
 
     /// A module is about to make a verdict durable: it is the verdict on the rows that it offered last.
     pub(crate) fn committed(&mut self, agent: AgentId, module: ModuleId, rows: &Acknowledgement) {
+        if self.agents.cloned.contains(&agent) {
+            return;
+        }
         let session = rows.session;
         let nonce = self
             .agents
@@ -161,6 +174,9 @@ impl Oracles {
 
     /// Each row is acknowledged as it is, or pending, in flight or set aside.
     pub(crate) fn conserved(&mut self, agent: AgentId, module: ModuleId, held: Held<'_>) {
+        if self.agents.cloned.contains(&agent) {
+            return;
+        }
         let is_kept =
             |key: &DocKey| held.pending.contains_key(key) || held.quarantined.contains_key(key);
         let own = &self.config.catalogue.modules()[usize::from(module.0)].indices;

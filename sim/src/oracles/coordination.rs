@@ -107,7 +107,7 @@ impl World {
             }
             manager::Event::BoundRaised { bound } => {
                 let meta = self.store.meta.bound;
-                let writer = self.writer_document().map(|(document, ..)| document.bound);
+                let writer = self.writer_bound;
                 if meta < Some(*bound) || writer < Some(*bound) {
                     let expected = format!("a bound that is durable: {meta:?} and {writer:?}");
                     let seen = format!("the shards are told {bound}");

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use inventory_sync_core::document::{Class, Part};
 use inventory_sync_core::id::{AgentId, IndexId, ModuleId, SessionId, Version};
+use inventory_sync_core::time::Tick;
 
 use super::{Body, Offer, Oracles};
 use crate::content::{Content, DocKey};
@@ -33,8 +34,10 @@ pub(super) struct Documents {
     pub(super) stored: BTreeMap<DocKey, Stored>,
     pub(super) acknowledged: BTreeMap<DocKey, (Acknowledged, Option<Content>)>,
     pub(super) replaced: BTreeMap<(AgentId, IndexId), Acknowledged>,
-    /// Documents that something else wrote.
-    foreign: BTreeSet<DocKey>,
+    /// Documents that something else wrote, and that were not written by us since.
+    pub(super) foreign: BTreeSet<DocKey>,
+    /// When an index last lost what was in it, or was put back: what was true of it before is not any more.
+    pub(super) disturbed: BTreeMap<IndexId, Tick>,
     /// The Full that is under way in a lane.
     fulls: BTreeMap<(AgentId, ModuleId), SessionId>,
 }
@@ -65,6 +68,9 @@ impl Oracles {
                 format!("{counted} operations of session {}", part.session),
                 seen,
             );
+        }
+        if self.is_hostile(part.agent) {
+            return self.rendered_for_hostile(part, operations);
         }
         let Some(offer) = self
             .sessions
@@ -153,6 +159,17 @@ impl Oracles {
         }
     }
 
+    /// A hostile peer may ask for what it likes, but only among its own documents.
+    fn rendered_for_hostile(&mut self, part: &Part, operations: &[Rendered]) {
+        for operation in operations {
+            if operation.key.agent() != part.agent || operation.version != part.version {
+                let expected = format!("documents of the hostile peer {} only", part.agent);
+                self.fail("I-4 isolation", expected, format!("{operation:?}"));
+                return;
+            }
+        }
+    }
+
     /// A listing for a Full was asked for: from now on nothing of what it keeps may vanish.
     pub(crate) fn listing_begins(&mut self, session: SessionId) {
         let lane = self
@@ -169,6 +186,7 @@ impl Oracles {
         self.counts.applied += 1;
         self.counts.late += u64::from(late);
         let key = operation.key;
+        self.documents.foreign.remove(&key);
         let before = match operation.content {
             Some(content) => self.documents.stored.insert(
                 key,
@@ -273,9 +291,37 @@ impl Oracles {
         self.documents.foreign.insert(key);
     }
 
+    /// An index was deleted, or put back to a snapshot: this is what it holds now, and nothing that was said of
+    /// it before binds.
+    pub(crate) fn disturbed(&mut self, index: IndexId, stored: Vec<(DocKey, Content, Version)>) {
+        let documents = &mut self.documents;
+        documents.stored.retain(|key, _| key.index() != index);
+        documents.acknowledged.retain(|key, _| key.index() != index);
+        documents.replaced.retain(|(_, of), _| *of != index);
+        documents.foreign.retain(|key| key.index() != index);
+        documents.disturbed.insert(index, self.now);
+        for (key, content, version) in stored {
+            let stored = Stored {
+                content,
+                version,
+                foreign: false,
+            };
+            documents.stored.insert(key, stored);
+        }
+    }
+
+    /// Whether what a session said of a document was overtaken by what befell its index, or by someone else.
+    pub(super) fn is_excused(&self, session: SessionId, key: DocKey) -> bool {
+        let opened = self.sessions.get(&session).map(|known| known.opened);
+        let disturbed = self.documents.disturbed.get(&key.index()).copied();
+        disturbed.is_some_and(|at| opened.is_none_or(|opened| opened <= at))
+            || self.documents.foreign.contains(&key)
+    }
+
     /// The manager is about to hear of a conflict.
     pub(crate) fn conflict(&mut self, operation: &Rendered) {
-        if self.documents.foreign.contains(&operation.key) {
+        if self.documents.foreign.contains(&operation.key) || self.is_hostile(operation.key.agent())
+        {
             return;
         }
         let seen = format!(

@@ -96,6 +96,8 @@ pub(super) struct Exchange {
     pub(super) open_bytes: BTreeMap<ConnectionId, u64>,
     /// Connections that are not read.
     pub(super) paused: BTreeMap<ConnectionId, u16>,
+    /// What a shard may hold of announced items, where it was told so.
+    pub(super) items_max: BTreeMap<u16, u64>,
     /// The sequences of the frame at hand that are neither stored nor being stored.
     fresh: Vec<Run>,
 }
@@ -185,6 +187,10 @@ impl Oracles {
             }
             Event::LeaseUntil { until } => {
                 self.deliveries.leases.insert(shard, *until);
+                Heard::Other
+            }
+            Event::QuotaSlice { items, .. } => {
+                self.exchange.items_max.insert(shard, *items);
                 Heard::Other
             }
             Event::Tick | Event::WallClock { .. } => Heard::Time,

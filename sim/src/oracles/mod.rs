@@ -89,6 +89,8 @@ pub struct Economy {
 pub(crate) struct Oracles {
     config: Config,
     seed: u64,
+    /// From this id on agents are hostile peers: nothing is known of what they ask for.
+    hostile_from: AgentId,
     now: Tick,
     step: u64,
     offers: BTreeMap<(AgentId, ModuleId, u64), Rc<Offer>>,
@@ -133,6 +135,7 @@ impl Oracles {
         Self {
             config,
             seed,
+            hostile_from: AgentId(u64::MAX),
             now: Tick(0),
             step: 0,
             offers: BTreeMap::new(),
@@ -156,6 +159,21 @@ impl Oracles {
     pub(crate) fn begin_step(&mut self, now: Tick, step: u64) {
         self.now = now;
         self.step = step;
+    }
+
+    /// From this id on agents are hostile peers.
+    pub(crate) fn set_hostile_from(&mut self, first: AgentId) {
+        self.hostile_from = first;
+    }
+
+    /// Whether an agent is a hostile peer.
+    fn is_hostile(&self, agent: AgentId) -> bool {
+        agent >= self.hostile_from
+    }
+
+    /// The manager starts with another configuration.
+    pub(crate) fn configured(&mut self, config: Config) {
+        self.config = config;
     }
 
     /// What was judged so far.

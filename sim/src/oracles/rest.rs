@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use inventory_sync_core::id::IndexId;
+use inventory_sync_core::id::{AgentId, IndexId};
 
 use super::Oracles;
 use crate::content::{Content, DocKey};
 
 impl Oracles {
-    /// The world is at rest: every session is answered and nothing of it is left.
-    pub(crate) fn at_rest(&mut self, store_entries: usize) {
+    /// The world is at rest: every session is answered and nothing of it is left, the broken aside.
+    pub(crate) fn at_rest(&mut self, store_entries: usize, judged: impl Fn(AgentId) -> bool) {
         if store_entries > 0 {
             self.fail(
                 "I-7 quota",
@@ -20,6 +20,7 @@ impl Oracles {
         let open = self
             .sessions
             .iter()
+            .filter(|(_, known)| judged(known.birth.agent))
             .find(|(_, known)| known.open)
             .map(|(session, _)| *session);
         if let Some(session) = open {
@@ -32,6 +33,7 @@ impl Oracles {
         let silent = self
             .sessions
             .iter()
+            .filter(|(_, known)| judged(known.birth.agent))
             .find(|(_, known)| !known.is_answered())
             .map(|(session, _)| *session);
         if let Some(session) = silent {
@@ -43,8 +45,13 @@ impl Oracles {
         }
     }
 
-    /// What the agents hold, against the mirror: exactly equal.
-    pub(crate) fn converged(&mut self, wanted: &BTreeMap<DocKey, Content>) {
+    /// What the agents hold, against the mirror: exactly equal. What hostile peers and the broken hold is
+    /// theirs.
+    pub(crate) fn converged(
+        &mut self,
+        wanted: &BTreeMap<DocKey, Content>,
+        judged: impl Fn(AgentId) -> bool,
+    ) {
         for (key, content) in wanted {
             let stored = self.documents.stored.get(key).map(|stored| stored.content);
             if stored != Some(*content) {
@@ -60,6 +67,7 @@ impl Oracles {
             .documents
             .stored
             .iter()
+            .filter(|(key, _)| judged(key.agent()) && !self.is_hostile(key.agent()))
             .find(|(key, _)| !wanted.contains_key(key))
             .map(|(key, stored)| (*key, *stored));
         if let Some((key, stored)) = ghost {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use inventory_sync_core::document::{Class, Run};
-use inventory_sync_core::id::{ConnectionId, ModuleId, Peer, SessionId, StageId, Version};
+use inventory_sync_core::id::{AgentId, ConnectionId, ModuleId, Peer, SessionId, StageId, Version};
 use inventory_sync_core::time::Tick;
 use inventory_sync_core::wire::{EndAck, Reason, StartAck, Status};
 
@@ -93,6 +93,9 @@ impl Session {
     }
 }
 
+/// Most sequences of a session that are followed.
+const STORED_MAX: usize = 1 << 20;
+
 /// What the shards of the present process hold.
 #[derive(Debug, Default)]
 pub(super) struct Writes {
@@ -133,13 +136,16 @@ impl Oracles {
                 format!("{session}"),
             );
         }
+        let birth = self.exchange.births.remove(&session).unwrap_or_default();
         let fresh = Session {
             shard,
             open: true,
             heard: now,
             opened: now,
             touched: now,
-            birth: self.exchange.births.remove(&session).unwrap_or_default(),
+            // No shard of a simulated world takes more: what it announces is bounded by its quota.
+            stored: vec![false; usize::try_from(birth.size).unwrap_or(0).min(STORED_MAX)],
+            birth,
             ..Session::default()
         };
         if self.sessions.insert(session, fresh).is_some() {
@@ -169,6 +175,19 @@ impl Oracles {
             return;
         }
         let session = SessionId(ack.session);
+        if let Some(known) = self.sessions.get_mut(&session) {
+            let owner = known.birth.agent;
+            if owner != peer.agent {
+                let seen = format!(
+                    "session {session} of agent {owner} for agent {}",
+                    peer.agent
+                );
+                return self.fail("I-5 identity", "a session belongs to one agent", seen);
+            }
+            if self.is_hostile(owner) {
+                return;
+            }
+        }
         let offer = module
             .and_then(|module| self.offers.get(&(peer.agent, module, ack.nonce)))
             .cloned();
@@ -196,7 +215,6 @@ impl Oracles {
         match &known.offer {
             None => {
                 known.heard = now;
-                known.stored = vec![false; offer.items.len()];
                 known.offer = Some(offer);
             }
             Some(before) if *before != offer => {
@@ -344,8 +362,8 @@ impl Oracles {
         let Some(known) = self.sessions.get(&session) else {
             return Told::Nothing;
         };
-        let owner = known.offer.as_ref().map(|offer| offer.agent);
-        if owner != Some(peer.agent)
+        let owner = known.birth.agent;
+        if owner != peer.agent
             || matches!(
                 ack.reason,
                 Reason::SessionNotFound | Reason::IdentityMismatch
@@ -410,6 +428,12 @@ impl Oracles {
         }
         self.judge_verdict(session, ack);
         Told::Verdict
+    }
+
+    /// The agents of sessions of which the manager holds something.
+    pub(crate) fn open_sessions(&self) -> impl Iterator<Item = AgentId> + '_ {
+        let open = self.sessions.values().filter(|known| known.open);
+        open.map(|known| known.birth.agent)
     }
 
     /// A shard forgets what it holds of a session.

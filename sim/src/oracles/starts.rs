@@ -124,11 +124,13 @@ impl Oracles {
             }
         }
         let limits = &self.config;
+        let slice = self.exchange.items_max.get(&shard).copied();
+        let items_max = slice.unwrap_or(limits.items_max);
         let is_true = match ack.reason {
             Reason::AgentBusy => lane >= 2,
             _ => {
                 sessions >= limits.sessions_max
-                    || items + birth.size > limits.items_max
+                    || items + birth.size > items_max
                     || own_items + birth.size > limits.items_per_agent_max
             }
         };

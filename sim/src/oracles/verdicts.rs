@@ -10,6 +10,10 @@ use crate::content::{Content, DocKey};
 impl Oracles {
     /// A verdict: what it acknowledges is in the Indexer at this instant.
     pub(super) fn judge_verdict(&mut self, session: SessionId, ack: &EndAck) {
+        let owner = self.sessions.get(&session).map(|known| known.birth.agent);
+        if owner.is_some_and(|owner| self.is_hostile(owner)) {
+            return;
+        }
         let in_part = ack.status == Status::Error && ack.reason == Reason::PartiallyRejected;
         if ack.status == Status::Ok {
             self.counts.ok += 1;
@@ -100,6 +104,9 @@ impl Oracles {
         grant: Option<Version>,
     ) {
         let stored = self.documents.stored.get(&key).copied();
+        if self.is_excused(session, key) {
+            return;
+        }
         if stored.map(|stored| stored.content) == content {
             if stored.is_some_and(|stored| stored.foreign) {
                 let expected =
@@ -144,6 +151,7 @@ impl Oracles {
                 .documents
                 .stored
                 .range(DocKey::all_of(offer.agent, *index))
+                .filter(|(key, _)| !self.is_excused(session, **key))
                 .find(|(key, _)| {
                     offer
                         .last_on(**key)

@@ -132,8 +132,10 @@ impl Oracles {
                 format!("{version} for session {session}"),
             );
         }
+        // A hostile peer's floor may lie above the common bound, and a successor does not know it.
         if let Some(former) = self.versions.former.get(&agent).copied()
             && version <= former
+            && !self.is_hostile(agent)
         {
             let expected =
                 format!("a grant for agent {agent} above {former}, which a former process sent");

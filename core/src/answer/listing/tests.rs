@@ -136,6 +136,51 @@ fn an_overlay_is_compared_as_json() {
     }
 }
 
+/// Found by the simulator (`inventory-sim run --seed 143`, a foreign document): one document of an odd shape made the
+/// listings of all agents on its page fail for ever.
+#[test]
+fn a_checksum_of_any_shape_hurts_no_neighbour() {
+    let overlay: Value = serde_json::from_slice(&scheme().overlay(AGENT, &info())).unwrap();
+    let sound = json!({"hash": {"sha1": SUM}});
+    let odd = [
+        json!([sound, sound]),
+        json!([]),
+        json!("text"),
+        json!({"hash": [{"sha1": SUM}, {}]}),
+        json!({"hash": {"sha1": [SUM]}}),
+        json!(null),
+    ];
+    let mut hits = vec![hit(
+        "states-one",
+        "wazuh_001_sound",
+        1,
+        &json!({"checksum": sound, "wazuh": overlay}),
+    )];
+    for (place, checksum) in odd.iter().enumerate() {
+        let source = json!({"checksum": checksum, "wazuh": overlay});
+        hits.push(hit(
+            "states-one",
+            &format!("wazuh_001_odd{place}"),
+            1,
+            &source,
+        ));
+    }
+    let mut collectors = collectors();
+    let page = ask(200, &answer(&hits), &mut collectors);
+    assert!(
+        matches!(
+            page,
+            Page::Hits {
+                hits: 7,
+                foreign: 0,
+                ..
+            }
+        ),
+        "{page:?}"
+    );
+    assert_eq!(collectors[0].len(), 7);
+}
+
 #[test]
 fn an_incomplete_page_does_not_count() {
     let mut collectors = collectors();

@@ -227,7 +227,10 @@ fn answered(parts: &[PartOutcome]) -> String {
 pub(crate) fn fate_remark(fate: Fate) -> String {
     let landing = |after_ms: u64| super::seconds(after_ms);
     match fate {
-        Fate::Sound | Fate::Garbled | Fate::Refused(_) => String::new(),
+        Fate::Sound | Fate::Refused(_) => String::new(),
+        Fate::Garbled | Fate::NotJson | Fate::Empty | Fate::Huge => {
+            "its answer cannot be understood".to_owned()
+        }
         Fate::NotSent => "not sent".to_owned(),
         Fate::Lost => "lost".to_owned(),
         Fate::AnswerLost => "its answer is lost".to_owned(),

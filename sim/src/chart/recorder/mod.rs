@@ -173,11 +173,19 @@ impl Recorder {
         }
         if node == Node::World {
             // The world says itself what strikes from outside.
-            let own = self.struck.take();
-            let class = if own.iter().any(|fault| fault.label() == line.label) {
-                Class::Fault
-            } else {
+            let (own, others): (Vec<_>, Vec<_>) = self
+                .struck
+                .take()
+                .into_iter()
+                .partition(|fault| fault.label() == line.label);
+            for fault in others {
+                self.struck.note(fault, true);
+            }
+            self.flush_struck();
+            let class = if own.is_empty() {
                 line.class
+            } else {
+                Class::Fault
             };
             self.push(place, Line { class, ..line }, String::new());
             return;

@@ -39,7 +39,7 @@ pub(super) fn verdict(ending: &Ending, steps: u64, now: Tick) -> Verdict {
         Ending::Stuck { reason } => failed(
             "the world does not come to rest".to_owned(),
             "rest after healing",
-            reason,
+            &reason.to_string(),
             now,
         ),
         Ending::SimulatorFault(reason) => failed(
