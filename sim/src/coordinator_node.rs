@@ -20,6 +20,8 @@ impl World {
             return;
         };
         self.trace.note(now, Node::Coordinator, '<', &event);
+        let state = process.coordinator.state();
+        self.coverage.coordinator_told(state, &event);
         let mut commands = std::mem::take(&mut self.coordinator_commands);
         process.coordinator.handle(now, event, &mut commands);
         process.coordinator.check_invariants();
@@ -35,6 +37,7 @@ impl World {
                 break;
             }
             self.trace.note(now, Node::Coordinator, '>', &command);
+            self.coverage.coordinator_asked(&command);
             self.obey_coordinator(life, command);
         }
         self.coordinator_commands = commands;

@@ -29,6 +29,7 @@ mod choices;
 mod clones;
 mod content;
 mod coordinator_node;
+mod coverage;
 mod fault_kinds;
 mod faults;
 mod finding;
@@ -62,6 +63,7 @@ mod world;
 
 pub use choices::{Choice, Choices, Draws, Tape};
 pub use content::{Content, DocKey};
+pub use coverage::{Coverage, Machine, Mark};
 pub use faults::{Fault, Often, Part, Rate, Rates};
 pub use finding::{Finding, Kind, Outcome, attempt};
 pub use indexer_node::Fate;

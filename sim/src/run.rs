@@ -9,6 +9,7 @@ use inventory_sync_core::wire::{Reason, Status};
 
 use crate::agent_node::AgentNode;
 use crate::choices::{Draws, Tape};
+use crate::coverage::Coverage;
 use crate::faults::Fault;
 use crate::options::Options;
 use crate::oracles::{Counts, Violation};
@@ -64,6 +65,8 @@ pub struct Report {
     pub verdicts: BTreeMap<(Status, Reason), u64>,
     /// Faults that happened.
     pub faults: Vec<(Fault, u64)>,
+    /// What the machines were told in which state, and what they asked.
+    pub coverage: Coverage,
     /// Lives of the manager's process.
     pub manager_lives: u32,
     /// The readable trace, if it was wanted.
@@ -136,6 +139,7 @@ pub fn run(options: &Options, conduct: Conduct) -> Report {
             .fired()
             .filter(|(_, count)| *count > 0)
             .collect(),
+        coverage: std::mem::take(&mut world.coverage),
         manager_lives: world.lives,
         trace: world.trace.into_text(),
         ending,
