@@ -162,12 +162,18 @@ impl World {
             features: 0,
         });
         config.answer_timeout_ms = 500 + 4 * round_trip_ms;
+        if speaks == 0 {
+            // Nobody says Processing to a base peer: it waits as long as a delivery may take.
+            let manager = &self.options.config;
+            config.answer_timeout_ms += manager.idle_timeout_ms + manager.delivery_deadline_ms;
+        }
         config.processing_poll_ms = 5_000 + round_trip_ms;
         config.session_max_ms = self
             .options
             .config
             .session_max_ms
-            .max(config.processing_poll_ms);
+            .max(config.processing_poll_ms)
+            .max(config.answer_timeout_ms);
         config.connect_timeout_ms = 1_000 + 8 * round_trip_ms;
         config.backoff_base_ms = BACKOFF_BASE_MS;
         config.backoff_max_ms = 20_000;
@@ -195,6 +201,7 @@ impl World {
         let name = Node::Agent(node.id.0);
         let lane = &mut node.lanes[module];
         self.trace.note(now, name, '<', &(module, &event));
+        self.coverage.agent_told(lane.machine.state(), &event);
         let mut commands = std::mem::take(&mut self.agent_commands);
         lane.machine.handle(now, event, &mut commands);
         if self.trace.steps().is_multiple_of(self.check_every) || cfg!(test) {
@@ -217,6 +224,7 @@ impl World {
         }
         for command in commands.drain(..) {
             self.trace.note(now, name, '>', &(module, &command));
+            self.coverage.agent_asked(&command);
             self.obey_agent(agent, life, module, command);
         }
         self.agent_commands = commands;

@@ -21,6 +21,8 @@ impl World {
         };
         self.trace.note(now, Node::Coordinator, '<', &event);
         self.oracles.coordinator_hears(&event);
+        let state = process.coordinator.state();
+        self.coverage.coordinator_told(state, &event);
         let mut commands = std::mem::take(&mut self.coordinator_commands);
         process.coordinator.handle(now, event, &mut commands);
         process.coordinator.check_invariants();
@@ -37,6 +39,7 @@ impl World {
             }
             self.trace.note(now, Node::Coordinator, '>', &command);
             self.judge_coordinator(&command);
+            self.coverage.coordinator_asked(&command);
             self.obey_coordinator(life, command);
         }
         self.coordinator_commands = commands;

@@ -115,6 +115,8 @@ impl World {
             return;
         };
         self.trace.note(now, Node::Shard(shard), '<', &event);
+        let state = told.machine.state_met_by(&event);
+        self.coverage.shard_told(state, &event);
         let is_start = matches!(event, manager::Event::Start { .. });
         let heard = self.oracles.hear(shard, &event);
         let mut commands = std::mem::take(&mut self.shard_commands);
@@ -153,6 +155,7 @@ impl World {
                 break;
             }
             self.trace.note(now, Node::Shard(shard), '>', &command);
+            self.coverage.shard_asked(&command);
             self.obey_shard(life, shard, command);
         }
         self.shard_commands = commands;
@@ -364,11 +367,13 @@ impl World {
     fn reply(&mut self, peer: inventory_sync_core::id::Peer, message: &Reply) {
         let bytes = match message {
             Reply::StartAck(ack) => {
+                self.coverage.answered(ack.reason);
                 let module = self.options.config.catalogue.module(&ack.module);
                 self.oracles.start_answered(peer, module, ack);
                 wire::encode_start_ack(ack)
             }
             Reply::EndAck(ack) => {
+                self.coverage.answered(ack.reason);
                 if self.oracles.end_answered(peer, ack) == Told::Verdict {
                     *self.verdicts.entry((ack.status, ack.reason)).or_insert(0) += 1;
                 }

@@ -6,11 +6,12 @@
 //!     └───────────────────────── after a while of its own ◀───────────────────────────────┘
 //! ```
 
-use inventory_sync_core::coordinator;
 use inventory_sync_core::id::{AgentId, IndexId};
 use inventory_sync_core::manager::{self, Unready};
 use inventory_sync_core::wire::PROTOCOL_VERSION;
+use inventory_sync_core::{agent, coordinator};
 
+use crate::agent_node::agent_info;
 use crate::content::{Content, DocKey};
 use crate::faults::{Fault, Often, Part};
 use crate::indexer_node::WRITER_INDEX;
@@ -149,7 +150,7 @@ impl World {
             }
             Fault::AgentCloned => self.clone_appears(target),
             Fault::AgentVersion => {
-                self.crash_agent(target, lasts_ms.min(1_000));
+                self.upgrade_agent(target, lasts_ms.min(1_000));
                 let versions = [0, 0, PROTOCOL_VERSION, PROTOCOL_VERSION + 1, u16::MAX];
                 let stream = self.faults.stream(fault);
                 let (speaks, greets) = (*stream.pick(&versions), stream.chance(500_000));
@@ -166,6 +167,22 @@ impl World {
             _ => return false,
         }
         true
+    }
+
+    /// An agent is stopped in order, says something else of itself before, and is gone a moment later.
+    fn upgrade_agent(&mut self, agent: usize, down_ms: u64) {
+        let life = self.agents[agent].life;
+        let mut info = agent_info(self.agents[agent].id);
+        info.version = "v2".to_owned();
+        for module in 0..self.agents[agent].lanes.len() {
+            let describe = agent::Event::Describe {
+                info: Box::new(info.clone()),
+            };
+            self.tell_agent(agent, life, module, describe);
+            self.tell_agent(agent, life, module, agent::Event::Stop);
+        }
+        self.schedule
+            .after(down_ms, Occurrence::CrashAgent { agent, life });
     }
 
     /// Everything of an agent changes at once.
@@ -292,7 +309,14 @@ impl World {
             }
             Fault::MappingRefused => self.indexer.mapping_refuses = Some(index),
             Fault::ForeignWrite => self.someone_else_writes(self.agents[target].id, index),
-            Fault::WriterIndexDeleted => return self.indexer.model.delete_index(WRITER_INDEX),
+            Fault::WriterIndexDeleted => {
+                // While another store's bound stands only in the document, both are never lost together.
+                let is_ours = |writer: &str| writer == self.store.writer;
+                return self
+                    .writer_document()
+                    .is_some_and(|(document, ..)| is_ours(&document.writer))
+                    && self.indexer.model.delete_index(WRITER_INDEX);
+            }
             _ => return false,
         }
         true

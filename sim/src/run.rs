@@ -10,6 +10,7 @@ use inventory_sync_core::wire::{Reason, Status};
 use crate::agent_node::AgentNode;
 use crate::chart::{Film, Recording};
 use crate::choices::{Draws, Tape};
+use crate::coverage::Coverage;
 use crate::faults::Fault;
 use crate::options::Options;
 use crate::oracles::{Counts, Economy, Violation};
@@ -67,6 +68,8 @@ pub struct Report {
     pub verdicts: BTreeMap<(Status, Reason), u64>,
     /// Faults that happened.
     pub faults: Vec<(Fault, u64)>,
+    /// What the machines were told in which state, and what they asked.
+    pub coverage: Coverage,
     /// Lives of the manager's process.
     pub manager_lives: u32,
     /// The readable trace, if it was wanted.
@@ -154,6 +157,7 @@ pub(crate) fn run_filmed(options: &Options, conduct: Conduct, film: &Film) -> Re
             .fired()
             .filter(|(_, count)| *count > 0)
             .collect(),
+        coverage: std::mem::take(&mut world.coverage),
         manager_lives: world.lives,
         trace: world.trace.into_text(),
         ending,

@@ -12,6 +12,7 @@ use inventory_sync_core::wire::{Reason, Status};
 use crate::agent_node::AgentNode;
 use crate::bulk::OverlayCheck;
 use crate::choices::Draws;
+use crate::coverage::Coverage;
 use crate::faults::{Fault, Faults};
 use crate::hostile::Hostile;
 use crate::indexer_node::IndexerNode;
@@ -124,6 +125,11 @@ pub(crate) enum Occurrence {
         life: u32,
     },
     StartAgent(usize),
+    /// An agent that was stopped in order ends, and is started again at once.
+    CrashAgent {
+        agent: usize,
+        life: u32,
+    },
     /// A module looks whether there is something to synchronise.
     SyncDue {
         agent: usize,
@@ -160,6 +166,7 @@ pub(crate) struct World {
     pub(crate) trace: Trace,
     pub(crate) faults: Faults,
     pub(crate) oracles: Oracles,
+    pub(crate) coverage: Coverage,
     pub(crate) network: Network,
     pub(crate) store: Store,
     pub(crate) process: Option<Process>,
@@ -228,6 +235,7 @@ impl World {
             trace: Trace::new(keep_text),
             faults: Faults::new(&draws, &options.rates),
             oracles: Oracles::new(options.config.clone(), options.seed),
+            coverage: Coverage::default(),
             network: Network::new(&draws, options.link_ms, hold_up_ms),
             store: Store::new("simulated-writer"),
             process: None,
@@ -383,6 +391,11 @@ impl World {
             } => self.tell_agent(agent, life, module, *event),
             Occurrence::ConnectDone { agent, life } => self.connect_done(agent, life),
             Occurrence::StartAgent(agent) => self.start_agent(agent),
+            Occurrence::CrashAgent { agent, life } => {
+                if self.agents[agent].life == life {
+                    self.crash_agent(agent, 1);
+                }
+            }
             Occurrence::SyncDue {
                 agent,
                 life,

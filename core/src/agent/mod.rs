@@ -42,6 +42,7 @@ mod invariants;
 mod job;
 mod sending;
 mod session;
+mod state;
 mod timers;
 mod verdict;
 
@@ -58,6 +59,7 @@ pub use command::{
 };
 pub use config::Config;
 pub use event::{Answer, Event, Frame, Job, JobId, LoadId};
+pub use state::State;
 pub use timers::Timer;
 
 use crate::id::{ConnectionId, SessionId, Version};

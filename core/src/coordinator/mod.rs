@@ -20,6 +20,7 @@ mod health;
 mod index;
 mod listing;
 mod message;
+mod state;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -37,6 +38,8 @@ pub use message::{
 };
 
 use crate::bug::{Bug, is_planted};
+pub use state::State;
+
 use crate::id::{IndexId, RequestId, Version};
 use crate::manager::{self, Health, HybridClock, Unready};
 use crate::time::Tick;

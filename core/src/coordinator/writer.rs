@@ -69,6 +69,11 @@ impl Writer {
         self.holds
     }
 
+    /// The step that is taken, or will be when its timer is due.
+    pub(super) const fn step(&self) -> Step {
+        self.step
+    }
+
     /// Whether this process may write now: an attempt to extend the bound that fails forbids it too.
     pub(super) fn may_write(&self, now: Tick) -> bool {
         self.holds && !self.is_failing && now < self.lease_until

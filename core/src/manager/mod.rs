@@ -32,6 +32,7 @@ mod items;
 mod outcome;
 mod session;
 mod sessions;
+mod state;
 mod timers;
 mod verdict;
 
@@ -49,6 +50,7 @@ pub use command::{Command, IndexTrouble, Observation, Record, Reply, Tally};
 pub use event::{
     AgentFloor, ConnectionKind, Event, FrameFlaw, Health, IndexState, ListingOutcome, Unready,
 };
+pub use state::State;
 pub use timers::Timer;
 
 use crate::bug::{Bug, is_planted};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use inventory_sim::{Fault, Report};
+use inventory_sim::{Coverage, Fault, Report};
 use inventory_sync_core::wire::{Reason, Status};
 
 use super::say;
@@ -18,6 +18,7 @@ pub(crate) struct Totals {
     pub(crate) hashes: u64,
     faults: BTreeMap<Fault, u64>,
     verdicts: BTreeMap<(Status, Reason), u64>,
+    coverage: Coverage,
 }
 
 impl Totals {
@@ -33,6 +34,7 @@ impl Totals {
         for (verdict, count) in &report.verdicts {
             *self.verdicts.entry(*verdict).or_insert(0) += count;
         }
+        self.coverage.merge(&report.coverage);
         self.hashes = self.hashes.rotate_left(1) ^ report.trace_hash;
     }
 
@@ -61,6 +63,18 @@ impl Totals {
         let never = self.never();
         if !never.is_empty() {
             say(format_args!("never       {}", never.join(", ")));
+        }
+        let (all, happened, unreachable) = self.coverage.cells();
+        say(format_args!(
+            "cells       {happened} of {all} (state x event) happened, {unreachable} cannot"
+        ));
+        for gap in self.coverage.gaps() {
+            say(format_args!("never       {gap}"));
+        }
+        for (surprise, why) in self.coverage.surprises() {
+            say(format_args!(
+                "happened    {surprise}, held to be impossible: {why}"
+            ));
         }
     }
 }
