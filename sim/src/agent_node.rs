@@ -30,6 +30,10 @@ pub(crate) struct Lane {
     pub(crate) outbox: Outbox,
     /// The highest version of the manager that it heard of, kept durably.
     floor: Version,
+    /// What the module synchronises, and how.
+    pub(crate) work: Stream,
+    /// When and how its content changes.
+    pub(crate) churn: Stream,
 }
 
 /// One agent.
@@ -41,7 +45,6 @@ pub(crate) struct AgentNode {
     pub(crate) connection: Option<ConnectionId>,
     pub(crate) connecting: bool,
     pub(crate) lanes: Vec<Lane>,
-    pub(crate) work: Stream,
 }
 
 /// The name of an agent, as it stands in its documents.
@@ -73,9 +76,10 @@ impl World {
                     ModuleId(u16::try_from(module).unwrap_or(0)),
                 ),
                 floor: Version(0),
+                work: Stream::new(&self.draws, &format!("work/{id}/{module}")),
+                churn: Stream::new(&self.draws, &format!("churn/{id}/{module}")),
             })
             .collect();
-        let work = Stream::numbered(self.options.seed, "work", id.0);
         AgentNode {
             id,
             life: 1,
@@ -83,7 +87,6 @@ impl World {
             connection: None,
             connecting: false,
             lanes,
-            work,
         }
     }
 
@@ -129,7 +132,7 @@ impl World {
         self.trace.note(now, name, '<', &(module, &event));
         let mut commands = std::mem::take(&mut self.agent_commands);
         lane.machine.handle(now, event, &mut commands);
-        if self.trace.steps().is_multiple_of(16) || cfg!(test) {
+        if self.trace.steps().is_multiple_of(self.check_every) || cfg!(test) {
             lane.machine.check_invariants();
         }
         if let Some((at, _)) = lane.machine.next_deadline()
@@ -179,7 +182,10 @@ impl World {
                     },
                 );
             }
-            Some(_) => self.tell_agent(agent, life, module, Event::Tick),
+            Some(_) => {
+                self.heartbeats += 1;
+                self.tell_agent(agent, life, module, Event::Tick);
+            }
             None => {}
         }
     }
@@ -240,13 +246,15 @@ impl World {
             Command::RollBack { job, retry_at, .. } => {
                 // Some agents read their rows anew before they try again, some do not.
                 let now = self.now();
-                let node = &mut self.agents[agent];
-                node.lanes[module].outbox.rolled_back();
+                let id = self.agents[agent].id;
                 self.oracles
-                    .rolled_back(node.id, module_id(module), BACKOFF_BASE_MS);
+                    .rolled_back(id, module_id(module), BACKOFF_BASE_MS);
+                let lane = &mut self.agents[agent].lanes[module];
+                lane.outbox.rolled_back();
+                lane.work.episode();
                 if retry_at.is_some_and(|at| at > now)
-                    && node.work.chance(500_000)
-                    && let Some(renewed) = node.lanes[module].outbox.renew(job, &mut node.work)
+                    && lane.work.chance(500_000)
+                    && let Some(renewed) = lane.outbox.renew(job, &mut lane.work)
                 {
                     self.schedule.after(
                         0,
@@ -373,6 +381,8 @@ impl World {
             self.hang_up(connection);
         }
         self.note("an agent crashes");
+        self.trace
+            .down(self.schedule.now(), Node::Agent(self.agents[agent].id.0));
         self.schedule.after(down_ms, Occurrence::StartAgent(agent));
     }
 
@@ -390,6 +400,7 @@ impl World {
             lane.armed = None;
             lane.outbox.restarted();
         }
+        self.trace.up(self.schedule.now(), Node::Agent(id.0));
         let node = &mut self.agents[agent];
         node.alive = true;
         node.life += 1;

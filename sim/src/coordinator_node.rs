@@ -53,7 +53,10 @@ impl World {
                 process.coordinator_armed = Some(at);
                 self.schedule.at(at, Occurrence::CoordinatorTick { life });
             }
-            Some(_) => self.tell_coordinator(life, Event::Tick),
+            Some(_) => {
+                self.heartbeats += 1;
+                self.tell_coordinator(life, Event::Tick);
+            }
             None => {}
         }
     }
@@ -104,6 +107,7 @@ impl World {
             | Command::List { .. } => {
                 let sent = self.now();
                 let mut delay_ms = self.indexer_latency_ms();
+                self.trace.control_sent(sent, life, &command);
                 if matches!(command, Command::Refresh { .. } | Command::List { .. })
                     && self.faults.strikes(Fault::SearchSlow)
                 {
@@ -153,6 +157,8 @@ impl World {
         reason = "one arm for each request, each with its answer"
     )]
     pub(crate) fn control(&mut self, life: u32, sent: Tick, command: Command) {
+        self.trace
+            .control_arrived(self.schedule.now(), life, &command);
         let alive = self
             .process
             .as_ref()
@@ -259,6 +265,8 @@ impl World {
             | Command::Stopped { .. } => return,
         };
         let delay_ms = self.indexer_latency_ms();
+        self.trace
+            .control_answer_sent(self.schedule.now(), life, &event);
         self.schedule.after(
             delay_ms,
             Occurrence::CoordinatorTold {

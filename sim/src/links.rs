@@ -39,10 +39,14 @@ impl World {
     /// Puts a frame on its way.
     pub(crate) fn send_frame(&mut self, connection: ConnectionId, way: Way, packet: &Packet) {
         let now = self.now();
-        for travel in self
-            .network
-            .send(now, connection, way, packet, &mut self.faults)
-        {
+        let travels = if self.is_lost(connection, way) {
+            Vec::new()
+        } else {
+            self.network
+                .send(now, connection, way, packet, &mut self.faults)
+        };
+        self.record_frame(connection, way, packet, &travels);
+        for travel in travels {
             match travel {
                 Travel::Queued(at) => self.schedule.at(at, Occurrence::Frame { connection, way }),
                 Travel::Alone(at, packet) => {
@@ -168,6 +172,8 @@ impl World {
     }
 
     pub(crate) fn frame_arrives(&mut self, connection: ConnectionId, way: Way, packet: Packet) {
+        let now = self.now();
+        self.trace.frame_arrived(now, connection, way, &packet);
         match way {
             Way::Up => self.frame_at_manager(connection, packet),
             Way::Down => self.frame_at_agent(connection, &packet),
@@ -256,6 +262,7 @@ impl World {
         };
         if found.paused {
             found.unread.push_back(packet);
+            self.trace.held();
             return;
         }
         let agent = found.agent;

@@ -119,7 +119,7 @@ impl World {
         let heard = self.oracles.hear(shard, &event);
         let mut commands = std::mem::take(&mut self.shard_commands);
         told.machine.handle(now, event, &mut commands);
-        if self.trace.steps().is_multiple_of(16) || cfg!(test) {
+        if self.trace.steps().is_multiple_of(self.check_every) || cfg!(test) {
             told.machine.check_invariants();
         }
         if let Some((at, _)) = told.machine.next_deadline()
@@ -169,6 +169,7 @@ impl World {
         told.armed = None;
         let due: Option<(Tick, Timer)> = told.machine.next_deadline();
         if due.is_some_and(|(at, _)| at <= now) {
+            self.heartbeats += 1;
             self.tell_shard(life, shard, manager::Event::Tick);
         } else if let Some((at, _)) = due {
             told.armed = Some(at);

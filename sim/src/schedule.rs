@@ -6,6 +6,7 @@ use std::collections::BinaryHeap;
 
 use inventory_sync_core::time::Tick;
 
+use crate::choices::Draws;
 use crate::streams::Stream;
 
 /// Something that happens at a tick.
@@ -55,10 +56,10 @@ pub(crate) struct Schedule<T> {
 
 impl<T> Schedule<T> {
     /// Nothing is planned; time begins at `start`.
-    pub(crate) fn new(seed: u64, start: Tick) -> Self {
+    pub(crate) fn new(draws: &Draws, start: Tick) -> Self {
         Self {
             heap: BinaryHeap::new(),
-            ties: Stream::new(seed, "ties"),
+            ties: Stream::new(draws, "ties"),
             now: start,
             pushed: 0,
         }
@@ -115,7 +116,7 @@ mod tests {
     #[test]
     fn time_orders_and_the_seed_breaks_ties() {
         let drain = |seed| {
-            let mut schedule = Schedule::new(seed, Tick(10));
+            let mut schedule = Schedule::new(&Draws::seeded(seed), Tick(10));
             for name in 0..20 {
                 schedule.at(Tick(30), name);
             }

@@ -1,7 +1,7 @@
 //! The same script in worlds that differ in what must not matter: cuts of requests, concurrency, shards, names
 //! of agents, faults. Each ends with the same documents.
 
-use inventory_sim::{Action, Conduct, Ending, Options, Rates, Stream, run};
+use inventory_sim::{Action, Conduct, Draws, Ending, Options, Rates, Stream, run};
 
 const AGENTS: usize = 3;
 
@@ -10,7 +10,7 @@ type Change = fn(&mut Options);
 
 /// What agents do, drawn from a seed and bound to no answer.
 fn script(seed: u64) -> Vec<(u64, Action)> {
-    let mut stream = Stream::new(seed, "metamorphic");
+    let mut stream = Stream::new(&Draws::seeded(seed), "metamorphic");
     let mut script = Vec::new();
     for step in 0..60 {
         let agent = usize::try_from(stream.below(AGENTS as u64)).unwrap_or(0);

@@ -82,6 +82,7 @@ fn spoilt(name: &str, options: &Options, bug: Bug, script: &[(u64, Action)]) {
         Conduct {
             script: script.to_vec(),
             keep_text: true,
+            ..Conduct::default()
         },
     );
     drop(planted);

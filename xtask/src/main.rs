@@ -6,6 +6,7 @@
 //!  cargo xtask test ──▶ system packages ─▶ every test ─▶ equal hashes ─▶ bug bank
 //!  cargo xtask bench ─▶ release programs ─▶ `inventory-bench`
 //!  cargo xtask chaos ─▶ system packages ─▶ programs ─▶ `inventory-chaos`, the kill −9 campaign
+//!  cargo xtask mutants ─▶ cargo-mutants on a copy of the tree ─▶ docs/mutants.md
 //!  cargo xtask ci   ──▶ lint (format, clippy, generated code) ─▶ the same test
 //! ```
 //!
@@ -15,7 +16,9 @@
 mod bench;
 mod chaos;
 mod demo;
+mod fuzz;
 mod machine;
+mod mutants;
 mod progress;
 mod run;
 mod verify;
@@ -46,11 +49,18 @@ Usage: cargo xtask COMMAND
   hashes             Run the simulator's seeds in a debug and a release build and compare
                      the hashes of their traces
   bug-bank           Take out each rule that the simulator must miss, and see it missed
+  mutants [--judge simulator|all] [--sample N] [--minutes M]
+                     Put small faults into core/, one at a time, and count which its judges
+                     notice; goes on where it ended, writes docs/mutants.md
   lint               Format, clippy without warnings, generated code current
   ci                 `lint`, then `test`
   codegen [--check]  Write the code generated from schemas/inventory_sync.fbs, or compare it
                      (builds the FlatBuffers compiler: some minutes the first time)
   corpus             Write the fuzz targets' first inputs
+  fuzz [--minutes N] [--target T] [--jobs J] [--minimise]
+                     Let each fuzz target run for its share of the time (10 minutes in all), on
+                     the stable compiler; what it finds of interest stays in target/fuzz, a crash
+                     in fuzz/crashes; --minimise renews fuzz/corpus from it (--minutes 0: that alone)
   help               This text
 ";
 
@@ -91,7 +101,9 @@ fn dispatch(args: &[String]) -> Result<(), Failure> {
     match command.as_str() {
         "bench" => bench::bench(options),
         "chaos" => chaos::chaos(options),
+        "mutants" => mutants::mutants(&mutants::Options::read(options)?),
         "demo" => demo::demo(&demo::Options::read(options)?),
+        "fuzz" => fuzz::fuzz(options),
         "codegen" => verify::codegen(options.iter().any(|option| option == "--check"), options),
         plain => {
             if let Some(option) = options.first() {
@@ -127,6 +139,7 @@ mod tests {
             &["demo", "--now"],
             &["bench", "--now"],
             &["codegen", "x"],
+            &["fuzz", "--hours", "1"],
         ] {
             let args: Vec<String> = line.iter().map(|&word| word.to_owned()).collect();
             assert!(

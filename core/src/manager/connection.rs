@@ -1,5 +1,7 @@
 //! Connections: who may be paused or closed, and when.
 
+use std::sync::Arc;
+
 use super::{Command, ConnectionKind, FrameFlaw, Manager, Observation, Out, Reply, Timer};
 use crate::bug::{Bug, is_planted};
 use crate::id::{ConnectionId, NO_SESSION, Peer};
@@ -112,7 +114,7 @@ impl<P> Manager<P> {
         };
         out.push(Command::Reply {
             peer,
-            message: Reply::EndAck(Box::new(ack)),
+            message: Reply::EndAck(Arc::new(ack)),
         });
     }
 

@@ -536,7 +536,7 @@ impl<P> Manager<P> {
             scope,
             phase,
             ..
-        } = &mut **session;
+        } = session;
         match phase {
             Phase::Delivering(delivery) => {
                 let facts = SessionFacts {

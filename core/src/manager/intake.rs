@@ -54,13 +54,13 @@ impl<P> Manager<P> {
     pub(super) fn on_start(
         &mut self,
         peer: Peer,
-        start: Start,
+        mut start: Start,
         digest: [u8; 16],
         out: &mut Out<P>,
     ) {
         self.good_frame(peer);
         match self.admit(peer, &start, digest, out) {
-            Ok(Some(session)) => self.accept(session, &start, out),
+            Ok(Some(session)) => self.accept(session, &mut start, out),
             Ok(None) => {}
             Err(refusal) => self.refuse(peer, &start, refusal, out),
         }
@@ -145,13 +145,12 @@ impl<P> Manager<P> {
                 return Ok(true);
             }
         }
-        for id in &lane.finished {
-            let finished = &self.finished[id];
+        for finished in &lane.finished {
             if finished.nonce == start.nonce {
                 if finished.digest != digest {
                     return Err(differs());
                 }
-                let id = *id;
+                let id = finished.id;
                 self.acknowledge_start(id, peer, start, out);
                 return Ok(true);
             }
@@ -168,7 +167,7 @@ impl<P> Manager<P> {
     /// Moves a session to a newer connection of its agent.
     fn move_session(&mut self, id: SessionId, peer: Peer) {
         let deadline = self.now + self.config.idle_timeout_ms;
-        let newer = |session: &&mut Box<Session>| peer.connection > session.peer.connection;
+        let newer = |session: &&mut Session| peer.connection > session.peer.connection;
         if let Some(session) = self.sessions.get_mut(&id).filter(newer) {
             session.peer = peer;
             if session.waits_for_agent() {
@@ -341,7 +340,7 @@ impl<P> Manager<P> {
         }
     }
 
-    fn accept(&mut self, session: Box<Session>, start: &Start, out: &mut Out<P>) {
+    fn accept(&mut self, session: Box<Session>, start: &mut Start, out: &mut Out<P>) {
         let id = session.id;
         let peer = session.peer;
         let lane = self
@@ -369,7 +368,7 @@ impl<P> Manager<P> {
             .arm(Timer::SessionMax(id), self.now + self.config.session_max_ms);
         self.timers
             .arm(Timer::Idle(id), self.now + self.config.idle_timeout_ms);
-        let info: Arc<AgentInfo> = Arc::new(start.agent.clone().unwrap_or_default());
+        let info: Arc<AgentInfo> = Arc::new(start.agent.take().unwrap_or_default());
         out.push(Command::Open {
             session: id,
             agent: session.agent,
@@ -379,7 +378,7 @@ impl<P> Manager<P> {
             agent: session.agent,
             module: session.module,
         }));
-        self.sessions.insert(id, session);
+        self.sessions.insert(session);
         self.acknowledge_start(id, peer, start, out);
     }
 

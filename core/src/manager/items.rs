@@ -1,5 +1,7 @@
 //! Data and End: staging, gaps, completeness (`docs/protocol.md` sections 3.2 to 3.4).
 
+use std::sync::Arc;
+
 use super::session::{Intake, Phase, Session};
 use super::{Command, ConnectionKind, Manager, Observation, OpenStage, Out, Reply, Timer};
 use crate::bug::{Bug, is_planted};
@@ -29,7 +31,7 @@ impl<P> Manager<P> {
     fn find(&mut self, peer: Peer, id: SessionId, out: &mut Out<P>) -> Found {
         let owner = match self.sessions.get(&id) {
             Some(session) => Some(session.agent),
-            None => self.finished.get(&id).map(|finished| finished.agent),
+            None => self.finished.get(&id).map(|(agent, _)| *agent),
         };
         let Some(owner) = owner.filter(|_| id != NO_SESSION) else {
             out.push(Command::Observe(Observation::UnknownSession {
@@ -419,7 +421,7 @@ impl<P> Manager<P> {
         };
         out.push(Command::Reply {
             peer: session.peer,
-            message: Reply::EndAck(Box::new(ack)),
+            message: Reply::EndAck(Arc::new(ack)),
         });
     }
 

@@ -31,6 +31,7 @@ mod invariants;
 mod items;
 mod outcome;
 mod session;
+mod sessions;
 mod timers;
 mod verdict;
 
@@ -56,9 +57,9 @@ use crate::id::{AgentId, BulkId, ConnectionId, ModuleId, RecordId, SessionId, St
 use crate::time::Tick;
 use connection::Connection;
 use dispatch::Dispatch;
-use session::{Agent, Lane, Session};
+use session::{Agent, Lane};
+use sessions::Sessions;
 use timers::Timers;
-use verdict::Finished;
 
 /// How often what is kept without a session is looked through.
 const SWEEP_INTERVAL_MS: u64 = 60_000;
@@ -73,15 +74,13 @@ pub struct Manager<P> {
     timers: Timers,
 
     connections: BTreeMap<ConnectionId, Connection>,
-    /// Boxed: they come and go in random order, and the map moves its neighbours each time.
-    sessions: BTreeMap<SessionId, Box<Session>>,
+    sessions: Sessions,
     lanes: BTreeMap<(AgentId, ModuleId), Lane>,
     /// The lanes that were tainted by themselves and may still be; looked through at each sweep.
     tainted: BTreeSet<(AgentId, ModuleId)>,
     agents: BTreeMap<AgentId, Agent>,
-    finished: BTreeMap<SessionId, Finished>,
-    /// The same, oldest first.
-    finished_order: BTreeMap<u64, SessionId>,
+    /// Finished sessions whose verdicts their lanes keep.
+    finished: BTreeMap<SessionId, (AgentId, ModuleId)>,
     last_finished: u64,
     finished_bytes: usize,
 
@@ -146,12 +145,11 @@ impl<P> Manager<P> {
             clock: HybridClock::default(),
             timers: Timers::default(),
             connections: BTreeMap::new(),
-            sessions: BTreeMap::new(),
+            sessions: Sessions::default(),
             lanes: BTreeMap::new(),
             tainted: BTreeSet::new(),
             agents: BTreeMap::new(),
             finished: BTreeMap::new(),
-            finished_order: BTreeMap::new(),
             last_finished: 0,
             finished_bytes: 0,
             stages: BTreeMap::new(),
@@ -325,7 +323,7 @@ impl<P> Manager<P> {
         if self.stopping == Stopping::No {
             self.stopping = Stopping::Asked;
         }
-        let sessions: Vec<SessionId> = self.sessions.keys().copied().collect();
+        let sessions: Vec<SessionId> = self.sessions.ids().collect();
         for session in sessions {
             self.doom_for_shutdown(session, out);
         }
