@@ -246,11 +246,11 @@ impl World {
             Command::RollBack { job, retry_at, .. } => {
                 // Some agents read their rows anew before they try again, some do not.
                 let now = self.now();
-                let id = self.agents[agent].id;
-                self.oracles
-                    .rolled_back(id, module_id(module), BACKOFF_BASE_MS);
-                let lane = &mut self.agents[agent].lanes[module];
+                let node = &mut self.agents[agent];
+                let lane = &mut node.lanes[module];
                 lane.outbox.rolled_back();
+                self.oracles
+                    .rolled_back(node.id, module_id(module), BACKOFF_BASE_MS);
                 lane.work.episode();
                 if retry_at.is_some_and(|at| at > now)
                     && lane.work.chance(500_000)

@@ -19,6 +19,7 @@ mod demo;
 mod fuzz;
 mod machine;
 mod mutants;
+mod planted;
 mod progress;
 mod run;
 mod verify;

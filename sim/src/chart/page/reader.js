@@ -76,7 +76,8 @@ class Reader {
       `${span(recording.end - recording.begin)} simulated`,
       many(recording.messages.length, "messages"),
       many(recording.sessions.length, "sessions"),
-      `trace ${recording.hash}`,
+      // A run that ended in a panic has none.
+      ...(/^0+$/.test(recording.hash) ? [] : [`trace ${recording.hash}`]),
     ].join(" · ");
     if (!verdict.sound) {
       parts.banner.hidden = false;

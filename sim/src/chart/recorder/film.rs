@@ -29,3 +29,33 @@ impl Film {
         Some(recording)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use inventory_sync_core::time::Tick;
+
+    use super::*;
+    use crate::chart::recorder::Recorder;
+    use crate::options::Options;
+    use crate::trace::Node;
+
+    #[test]
+    fn what_was_recorded_survives_a_panic() {
+        let film = Film::default();
+        let told = film.clone();
+        let run = || {
+            let mut recorder = Recorder::new(&Options::calm(1), Tick(1_000), told);
+            recorder.note(7, Tick(1_500), Node::World, '*', &"something");
+            assert_eq!(recorder.recording.moments.len(), 2, "an assertion");
+        };
+        assert!(catch_unwind(AssertUnwindSafe(run)).is_err());
+        let recording = film.cut("an assertion").unwrap();
+        assert_eq!(recording.moments.len(), 1);
+        assert_eq!((recording.steps, recording.end_ms), (7, 1_500));
+        assert!(!recording.verdict.sound);
+        assert_eq!(recording.verdict.seen, "an assertion");
+        assert_eq!(film.cut("again"), None);
+    }
+}
