@@ -74,7 +74,7 @@ mod planted {
     /// What an ending says of a bug: nothing when the run was sound.
     fn finder(ending: std::thread::Result<Ending>) -> Option<String> {
         match ending {
-            Ok(Ending::Sound) => None,
+            Ok(Ending::Sound | Ending::Stopped) => None,
             Ok(Ending::Unsafe(violation)) => Some(violation.oracle.to_owned()),
             Ok(Ending::Stuck { reason }) => Some(format!("liveness: {reason}")),
             Ok(Ending::SimulatorFault(reason)) => panic!("a fault of the simulator: {reason}"),

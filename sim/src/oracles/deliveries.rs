@@ -1,6 +1,7 @@
 //! Deliveries, as the requests of a shard show them: limits, order in a lane, waits after a failure, and what
 //! may not be sent while a lane is tainted (`docs/protocol.md` sections 5, 6 and 8).
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use inventory_sync_core::answer::{BulkOutcome, PartOutcome, Refusal};
@@ -24,7 +25,7 @@ pub(super) struct Deliveries {
     unknown: BTreeMap<SessionId, BTreeSet<(Class, u32)>>,
     /// Whose operations are undecided.
     deciding: BTreeMap<(AgentId, ModuleId), SessionId>,
-    /// A session, or a whole shard, sends nothing before this tick; and when that was said.
+    /// A session, or a whole shard, sends nothing before this tick; and when it failed last.
     session_pauses: BTreeMap<SessionId, (Tick, Tick)>,
     shard_pauses: BTreeMap<u16, Tick>,
     /// The end of the lease as each shard knows it.
@@ -126,18 +127,22 @@ impl Oracles {
         unknown.extend(ordinals.map(|ordinal| (part.class, ordinal)));
     }
 
-    /// A session waits after a failure. One that may be waiting already ends its wait at a tick that was
-    /// drawn before.
+    /// A session waits after a failure. One that failed a moment before may be waiting already, and ends that
+    /// wait at a tick that was drawn then.
     fn must_wait(&mut self, session: SessionId) {
         let (now, until) = (self.now, self.now + self.shortest_wait_ms());
         let longest_ms = self.config.retry_max_ms;
-        let pause = self
-            .deliveries
-            .session_pauses
-            .entry(session)
-            .or_insert((until, now));
-        if now.since(pause.1) > longest_ms {
-            *pause = (until, now);
+        match self.deliveries.session_pauses.entry(session) {
+            Entry::Vacant(first) => {
+                first.insert((until, now));
+            }
+            Entry::Occupied(pause) => {
+                let (ends, failed) = pause.into_mut();
+                if now.since(*failed) > longest_ms {
+                    *ends = until;
+                }
+                *failed = now;
+            }
         }
     }
 

@@ -147,14 +147,15 @@ impl Shrinker<'_> {
 
     /// One of several agents alone, under the first one's number.
     fn keep_one_agent(&mut self) {
-        for agent in 1..=self.best.options.agents {
+        let first = u64::from(self.best.options.first_agent);
+        for agent in first..first + u64::from(self.best.options.agents) {
             if self.best.options.agents < 2 {
                 return;
             }
             let mut candidate = self.best.clone();
             candidate.options.agents = 1;
             candidate.choices = renamed(&candidate.choices, &|kind, of, module| {
-                (of == agent.to_string()).then(|| format!("{kind}/1/{module}"))
+                (of == agent.to_string()).then(|| format!("{kind}/{first}/{module}"))
             });
             self.try_case(&candidate, true);
         }

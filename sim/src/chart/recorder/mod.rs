@@ -93,8 +93,9 @@ impl Recorder {
             film,
         };
         recorder.place(Node::World);
-        for agent in 1..=options.agents {
-            recorder.place(Node::Agent(u64::from(agent)));
+        for agent in 0..options.agents {
+            let id = u64::from(options.first_agent) + u64::from(agent);
+            recorder.place(Node::Agent(id));
         }
         for shard in 0..options.shards {
             recorder.place(Node::Shard(shard));
