@@ -42,6 +42,7 @@ mod requests;
 mod run;
 mod schedule;
 mod script;
+pub mod small;
 mod staging;
 mod store;
 mod streams;
