@@ -21,6 +21,7 @@
 
 pub mod agent;
 pub mod answer;
+pub mod bug;
 pub mod config;
 pub mod coordinator;
 pub mod document;

@@ -16,6 +16,13 @@ use crate::streams::Stream;
 use crate::trace::Node;
 use crate::world::{Occurrence, World};
 
+/// First delay after a failed session.
+const BACKOFF_BASE_MS: u64 = 200;
+
+fn module_id(module: usize) -> ModuleId {
+    ModuleId(u16::try_from(module).unwrap_or(0))
+}
+
 /// One module of an agent.
 pub(crate) struct Lane {
     pub(crate) machine: Agent,
@@ -23,6 +30,10 @@ pub(crate) struct Lane {
     pub(crate) outbox: Outbox,
     /// The highest version of the manager that it heard of, kept durably.
     floor: Version,
+    /// What the module synchronises, and how.
+    pub(crate) work: Stream,
+    /// When and how its content changes.
+    pub(crate) churn: Stream,
 }
 
 /// One agent.
@@ -34,7 +45,6 @@ pub(crate) struct AgentNode {
     pub(crate) connection: Option<ConnectionId>,
     pub(crate) connecting: bool,
     pub(crate) lanes: Vec<Lane>,
-    pub(crate) work: Stream,
 }
 
 /// The name of an agent, as it stands in its documents.
@@ -66,9 +76,10 @@ impl World {
                     ModuleId(u16::try_from(module).unwrap_or(0)),
                 ),
                 floor: Version(0),
+                work: Stream::new(&self.draws, &format!("work/{id}/{module}")),
+                churn: Stream::new(&self.draws, &format!("churn/{id}/{module}")),
             })
             .collect();
-        let work = Stream::numbered(self.options.seed, "work", id.0);
         AgentNode {
             id,
             life: 1,
@@ -76,7 +87,6 @@ impl World {
             connection: None,
             connecting: false,
             lanes,
-            work,
         }
     }
 
@@ -94,7 +104,7 @@ impl World {
             .session_max_ms
             .max(config.processing_poll_ms);
         config.connect_timeout_ms = 1_000 + 8 * round_trip_ms;
-        config.backoff_base_ms = 200;
+        config.backoff_base_ms = BACKOFF_BASE_MS;
         config.backoff_max_ms = 20_000;
         config.load_items_max = 8;
         config.load_bytes_max = 3 * self.options.frame_bytes_max;
@@ -122,7 +132,7 @@ impl World {
         self.trace.note(now, name, '<', &(module, &event));
         let mut commands = std::mem::take(&mut self.agent_commands);
         lane.machine.handle(now, event, &mut commands);
-        if self.trace.steps().is_multiple_of(16) || cfg!(test) {
+        if self.trace.steps().is_multiple_of(self.check_every) || cfg!(test) {
             lane.machine.check_invariants();
         }
         if let Some((at, _)) = lane.machine.next_deadline()
@@ -172,7 +182,10 @@ impl World {
                     },
                 );
             }
-            Some(_) => self.tell_agent(agent, life, module, Event::Tick),
+            Some(_) => {
+                self.heartbeats += 1;
+                self.tell_agent(agent, life, module, Event::Tick);
+            }
             None => {}
         }
     }
@@ -220,9 +233,13 @@ impl World {
                 job,
                 acknowledgement,
             } => {
+                let id = self.agents[agent].id;
+                self.oracles
+                    .committed(id, module_id(module), &acknowledgement);
                 self.agents[agent].lanes[module]
                     .outbox
                     .commit(&acknowledgement);
+                self.judge_outbox(agent, module);
                 self.schedule
                     .after(delay_ms, told(Event::Committed { job }));
             }
@@ -230,9 +247,14 @@ impl World {
                 // Some agents read their rows anew before they try again, some do not.
                 let now = self.now();
                 let node = &mut self.agents[agent];
+                let lane = &mut node.lanes[module];
+                lane.outbox.rolled_back();
+                self.oracles
+                    .rolled_back(node.id, module_id(module), BACKOFF_BASE_MS);
+                lane.work.episode();
                 if retry_at.is_some_and(|at| at > now)
-                    && node.work.chance(500_000)
-                    && let Some(renewed) = node.lanes[module].outbox.renew(job, &mut node.work)
+                    && lane.work.chance(500_000)
+                    && let Some(renewed) = lane.outbox.renew(job, &mut lane.work)
                 {
                     self.schedule.after(
                         0,
@@ -261,6 +283,13 @@ impl World {
             }
             Command::Resync { .. } | Command::Observe(_) | Command::Stopped => {}
         }
+    }
+
+    /// No row of a module's outbox may be lost.
+    fn judge_outbox(&mut self, agent: usize, module: usize) {
+        let node = &self.agents[agent];
+        let held = node.lanes[module].outbox.held();
+        self.oracles.conserved(node.id, module_id(module), held);
     }
 
     /// Packs rows into frames.
@@ -347,10 +376,13 @@ impl World {
             return;
         }
         node.connecting = false;
+        self.oracles.agent_gone(node.id);
         if let Some(connection) = node.connection.take() {
             self.hang_up(connection);
         }
         self.note("an agent crashes");
+        self.trace
+            .down(self.schedule.now(), Node::Agent(self.agents[agent].id.0));
         self.schedule.after(down_ms, Occurrence::StartAgent(agent));
     }
 
@@ -368,6 +400,7 @@ impl World {
             lane.armed = None;
             lane.outbox.restarted();
         }
+        self.trace.up(self.schedule.now(), Node::Agent(id.0));
         let node = &mut self.agents[agent];
         node.alive = true;
         node.life += 1;

@@ -20,6 +20,7 @@ impl World {
             return;
         };
         self.trace.note(now, Node::Coordinator, '<', &event);
+        self.oracles.coordinator_hears(&event);
         let mut commands = std::mem::take(&mut self.coordinator_commands);
         process.coordinator.handle(now, event, &mut commands);
         process.coordinator.check_invariants();
@@ -31,6 +32,7 @@ impl World {
         }
         for command in commands.drain(..) {
             self.trace.note(now, Node::Coordinator, '>', &command);
+            self.judge_coordinator(&command);
             self.obey_coordinator(life, command);
         }
         self.coordinator_commands = commands;
@@ -51,7 +53,10 @@ impl World {
                 process.coordinator_armed = Some(at);
                 self.schedule.at(at, Occurrence::CoordinatorTick { life });
             }
-            Some(_) => self.tell_coordinator(life, Event::Tick),
+            Some(_) => {
+                self.heartbeats += 1;
+                self.tell_coordinator(life, Event::Tick);
+            }
             None => {}
         }
     }
@@ -81,8 +86,11 @@ impl World {
             }
             Command::Observe(_) => {}
             Command::Abort { reason } => {
-                self.oracles
-                    .fail("abort", "a lone writer is never told to end", reason);
+                self.oracles.fail(
+                    "O-4 lone writer",
+                    "a lone writer is never told to end",
+                    reason,
+                );
             }
             Command::Stopped { clean: _ } => {
                 self.end_process("the manager has stopped");
@@ -99,6 +107,7 @@ impl World {
             | Command::List { .. } => {
                 let sent = self.now();
                 let mut delay_ms = self.indexer_latency_ms();
+                self.trace.control_sent(sent, life, &command);
                 if matches!(command, Command::Refresh { .. } | Command::List { .. })
                     && self.faults.strikes(Fault::SearchSlow)
                 {
@@ -148,6 +157,8 @@ impl World {
         reason = "one arm for each request, each with its answer"
     )]
     pub(crate) fn control(&mut self, life: u32, sent: Tick, command: Command) {
+        self.trace
+            .control_arrived(self.schedule.now(), life, &command);
         let alive = self
             .process
             .as_ref()
@@ -239,11 +250,11 @@ impl World {
                 indices,
                 targets,
             } => {
-                let failed = !reachable || lost || self.faults.strikes(Fault::ListingFailed);
-                let report = if failed || !alive {
+                let misses_shard = self.faults.strikes(Fault::ListingFailed);
+                let report = if !reachable || lost || !alive {
                     ListingReport::Failed
                 } else {
-                    self.list(&indices, &targets)
+                    self.list(&indices, &targets, misses_shard)
                 };
                 Event::Listed { request, report }
             }
@@ -254,6 +265,8 @@ impl World {
             | Command::Stopped { .. } => return,
         };
         let delay_ms = self.indexer_latency_ms();
+        self.trace
+            .control_answer_sent(self.schedule.now(), life, &event);
         self.schedule.after(
             delay_ms,
             Occurrence::CoordinatorTold {

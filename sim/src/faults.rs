@@ -3,7 +3,9 @@
 //! What the design survives is in this list, and nothing outside it is injected: late writes land within
 //! `late_write_bound_ms` of the moment their request was given up, a store loses only what was not synced.
 
+use crate::choices::Draws;
 use crate::streams::Stream;
+use crate::trace::Struck;
 
 macro_rules! faults {
     ($($(#[$doc:meta])* $variant:ident = $label:literal, $often:expr;)+) => {
@@ -16,6 +18,12 @@ macro_rules! faults {
         impl Fault {
             /// All kinds.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The kind of that name.
+            #[must_use]
+            pub fn labelled(label: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|fault| fault.label() == label)
+            }
 
             /// Its name: in summaries, on the command line, and as the label of its stream.
             #[must_use]
@@ -110,7 +118,7 @@ faults! {
     SearchSlow = "search-slow", Chance(100_000);
     /// A refresh misses a shard, which answers 200.
     RefreshIncomplete = "refresh-incomplete", Chance(150_000);
-    /// A listing has no answer.
+    /// A listing misses a shard, which answers 200.
     ListingFailed = "listing-failed", Chance(150_000);
     /// The answer to a request of the coordinator is lost; what it asked for is done.
     ControlAnswerLost = "control-answer-lost", Chance(50_000);
@@ -145,6 +153,51 @@ pub enum Rate {
     EveryMs(u64),
 }
 
+impl Rate {
+    /// As often as a kind may.
+    #[must_use]
+    pub const fn most(fault: Fault) -> Self {
+        match fault.often() {
+            Chance(most) => Self::PerMillion(most),
+            Every(least_ms) => Self::EveryMs(least_ms),
+        }
+    }
+
+    /// A rate drawn for a swarm: with probability ½ off, else from rare to as often as the kind may.
+    #[must_use]
+    pub fn drawn(seed: u64, fault: Fault) -> Self {
+        let mut stream = Stream::new(&Draws::seeded(seed), "rate").fork(fault.label());
+        if stream.chance(500_000) {
+            return Self::Off;
+        }
+        let shift = stream.below(5);
+        match fault.often() {
+            Chance(most) => Self::PerMillion((most >> shift).max(1)),
+            Every(least_ms) => Self::EveryMs(least_ms << shift),
+        }
+    }
+
+    /// The rate that a file gives as a number: in a million, or milliseconds, as the kind has it; 0 is off.
+    #[must_use]
+    pub fn of_number(fault: Fault, number: u64) -> Self {
+        match fault.often() {
+            _ if number == 0 => Self::Off,
+            Chance(_) => Self::PerMillion(u32::try_from(number).unwrap_or(u32::MAX)),
+            Every(_) => Self::EveryMs(number),
+        }
+    }
+
+    /// The number that stands for it in a file.
+    #[must_use]
+    pub fn number(self) -> u64 {
+        match self {
+            Self::Off => 0,
+            Self::PerMillion(rate) => u64::from(rate),
+            Self::EveryMs(every_ms) => every_ms,
+        }
+    }
+}
+
 /// The rates of a run, in the order of [`Fault::ALL`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Rates(Vec<Rate>);
@@ -160,17 +213,7 @@ impl Rates {
     /// as often as that kind allows.
     #[must_use]
     pub fn swarm(seed: u64) -> Self {
-        let draw = |fault: &Fault| {
-            let mut stream = Stream::new(seed, "rate").fork(fault.label());
-            if stream.chance(500_000) {
-                return Rate::Off;
-            }
-            let shift = stream.below(5);
-            match fault.often() {
-                Chance(most) => Rate::PerMillion((most >> shift).max(1)),
-                Every(least_ms) => Rate::EveryMs(least_ms << shift),
-            }
-        };
+        let draw = |fault: &Fault| Rate::drawn(seed, *fault);
         Self(Fault::ALL.iter().map(draw).collect())
     }
 
@@ -178,13 +221,7 @@ impl Rates {
     #[must_use]
     pub fn only(fault: Fault) -> Self {
         let mut rates = Self::calm();
-        rates.set(
-            fault,
-            match fault.often() {
-                Chance(most) => Rate::PerMillion(most),
-                Every(least_ms) => Rate::EveryMs(least_ms),
-            },
-        );
+        rates.set(fault, Rate::most(fault));
         rates
     }
 
@@ -205,20 +242,27 @@ impl Rates {
 pub(crate) struct Faults {
     sources: Vec<Source>,
     frozen: bool,
+    struck: Struck,
 }
 
 impl Faults {
     /// The faults of a run, asleep until [`Faults::set_frozen`] wakes them.
-    pub(crate) fn new(seed: u64, rates: &Rates) -> Self {
+    pub(crate) fn new(draws: &Draws, rates: &Rates) -> Self {
         let source = |fault: &Fault| Source {
             rate: rates.of(*fault),
-            stream: Stream::new(seed, fault.label()),
+            stream: Stream::new(draws, fault.label()),
             fired: 0,
         };
         Self {
             sources: Fault::ALL.iter().map(source).collect(),
             frozen: true,
+            struck: Struck::default(),
         }
+    }
+
+    /// Where the labels of what strikes are noted, for a recording.
+    pub(crate) fn tell(&mut self, struck: Struck) {
+        self.struck = struck;
     }
 
     /// Whether nothing new goes wrong from now on.
@@ -235,8 +279,10 @@ impl Faults {
         let Rate::PerMillion(rate) = source.rate else {
             return false;
         };
+        source.stream.episode();
         let strikes = source.stream.chance(rate);
         source.fired += u64::from(strikes);
+        self.struck.note(fault, strikes);
         strikes
     }
 
@@ -247,8 +293,10 @@ impl Faults {
         if self.frozen || source.rate == Rate::Off {
             return false;
         }
+        source.stream.episode();
         let strikes = source.stream.chance(500_000);
         source.fired += u64::from(strikes);
+        self.struck.note(fault, strikes);
         strikes
     }
 
@@ -258,12 +306,14 @@ impl Faults {
         let Rate::EveryMs(mean_ms) = source.rate else {
             return None;
         };
-        Some(source.stream.between(1, 2 * mean_ms))
+        source.stream.episode();
+        source.stream.sometime(1, 2 * mean_ms)
     }
 
     /// A recurring fault is due: whether it happens.
     pub(crate) fn falls_due(&mut self, fault: Fault) -> bool {
         self.sources[fault as usize].fired += u64::from(!self.frozen);
+        self.struck.note(fault, !self.frozen);
         !self.frozen
     }
 
@@ -312,10 +362,10 @@ mod tests {
 
     #[test]
     fn kinds_do_not_disturb_each_other() {
-        let mut one = Faults::new(3, &Rates::only(Fault::Item429));
+        let mut one = Faults::new(&Draws::seeded(3), &Rates::only(Fault::Item429));
         let mut both = Rates::only(Fault::Item429);
         both.set(Fault::FrameLost, Rate::PerMillion(500_000));
-        let mut two = Faults::new(3, &both);
+        let mut two = Faults::new(&Draws::seeded(3), &both);
         one.set_frozen(false);
         two.set_frozen(false);
         for _ in 0..500 {

@@ -39,10 +39,14 @@ impl World {
     /// Puts a frame on its way.
     pub(crate) fn send_frame(&mut self, connection: ConnectionId, way: Way, packet: &Packet) {
         let now = self.now();
-        for travel in self
-            .network
-            .send(now, connection, way, packet, &mut self.faults)
-        {
+        let travels = if self.is_lost(connection, way) {
+            Vec::new()
+        } else {
+            self.network
+                .send(now, connection, way, packet, &mut self.faults)
+        };
+        self.record_frame(connection, way, packet, &travels);
+        for travel in travels {
             match travel {
                 Travel::Queued(at) => self.schedule.at(at, Occurrence::Frame { connection, way }),
                 Travel::Alone(at, packet) => {
@@ -75,7 +79,7 @@ impl World {
             .and_then(Answer::from_message)
         else {
             self.oracles.fail(
-                "wire",
+                "P-1 frames",
                 "the manager sends messages of a manager",
                 format!("{packet:?}"),
             );
@@ -85,6 +89,10 @@ impl World {
         for module in 0..self.agents[agent].lanes.len() {
             if self.agents[agent].lanes[module].machine.concerns(&answer) {
                 let answer = answer.clone();
+                let module_id =
+                    inventory_sync_core::id::ModuleId(u16::try_from(module).unwrap_or(0));
+                self.oracles
+                    .agent_hears(self.agents[agent].id, module_id, &answer);
                 self.tell_agent(agent, life, module, Event::Received { connection, answer });
             }
         }
@@ -164,6 +172,8 @@ impl World {
     }
 
     pub(crate) fn frame_arrives(&mut self, connection: ConnectionId, way: Way, packet: Packet) {
+        let now = self.now();
+        self.trace.frame_arrived(now, connection, way, &packet);
         match way {
             Way::Up => self.frame_at_manager(connection, packet),
             Way::Down => self.frame_at_agent(connection, &packet),
@@ -252,6 +262,7 @@ impl World {
         };
         if found.paused {
             found.unread.push_back(packet);
+            self.trace.held();
             return;
         }
         let agent = found.agent;

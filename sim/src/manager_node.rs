@@ -116,9 +116,10 @@ impl World {
         };
         self.trace.note(now, Node::Shard(shard), '<', &event);
         let is_start = matches!(event, manager::Event::Start { .. });
+        let heard = self.oracles.hear(shard, &event);
         let mut commands = std::mem::take(&mut self.shard_commands);
         told.machine.handle(now, event, &mut commands);
-        if self.trace.steps().is_multiple_of(16) || cfg!(test) {
+        if self.trace.steps().is_multiple_of(self.check_every) || cfg!(test) {
             told.machine.check_invariants();
         }
         if let Some((at, _)) = told.machine.next_deadline()
@@ -140,11 +141,12 @@ impl World {
         if acks != usize::from(is_start) {
             let seen = format!("{acks} of them");
             self.oracles.fail(
-                "I-1",
+                "I-1 one answer",
                 "one StartAck to each Start, and to nothing else",
                 seen,
             );
         }
+        self.oracles.judge_answers(shard, &heard, &commands);
         for command in commands.drain(..) {
             self.trace.note(now, Node::Shard(shard), '>', &command);
             self.obey_shard(life, shard, command);
@@ -167,6 +169,7 @@ impl World {
         told.armed = None;
         let due: Option<(Tick, Timer)> = told.machine.next_deadline();
         if due.is_some_and(|(at, _)| at <= now) {
+            self.heartbeats += 1;
             self.tell_shard(life, shard, manager::Event::Tick);
         } else if let Some((at, _)) = due {
             told.armed = Some(at);
@@ -200,7 +203,9 @@ impl World {
                 fresh,
                 payload,
             } => {
-                self.oracles.staged(shard, stage, session, key, &fresh);
+                let bytes = payload.packet().bytes().len() as u64;
+                self.oracles
+                    .staged(shard, stage, session, key, &fresh, bytes);
                 let fails = self.faults.strikes(Fault::StoreWriteFails);
                 self.push_write(
                     life,

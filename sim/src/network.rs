@@ -11,6 +11,7 @@ use std::rc::Rc;
 use inventory_sync_core::id::{AgentId, ConnectionId};
 use inventory_sync_core::time::Tick;
 
+use crate::choices::Draws;
 use crate::faults::{Fault, Faults};
 use crate::streams::Stream;
 use crate::trace::fold_of;
@@ -112,13 +113,13 @@ pub(crate) struct Network {
 
 impl Network {
     /// A network whose ordinary way takes up to `slowest_ms`, and whose held up frames up to `hold_up_ms`.
-    pub(crate) fn new(seed: u64, slowest_ms: u64, hold_up_ms: u64) -> Self {
+    pub(crate) fn new(draws: &Draws, slowest_ms: u64, hold_up_ms: u64) -> Self {
         Self {
             connections: BTreeMap::new(),
             made: 0,
             slowest_ms,
             hold_up_ms,
-            latency: Stream::new(seed, "latency"),
+            latency: Stream::new(draws, "latency"),
         }
     }
 

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use inventory_sync_core::agent::{Acknowledgement, Job, JobId, Outcome};
+use inventory_sync_core::bug::{Bug, is_planted};
 use inventory_sync_core::id::{AgentId, IndexId, ModuleId};
 use inventory_sync_core::wire::Mode;
 
 use crate::agent_node::agent_name;
 use crate::content::{Content, DocKey};
 use crate::options::Options;
-use crate::oracles::{Body, Offer, OfferedItem};
+use crate::oracles::{Body, Held, Offer, OfferedItem};
 use crate::streams::Stream;
 
 /// What a session of the workload is to be.
@@ -78,6 +79,15 @@ impl Outbox {
         }
     }
 
+    /// What it holds, for the oracles.
+    pub(crate) fn held(&self) -> Held<'_> {
+        Held {
+            wanted: &self.wanted,
+            pending: &self.pending,
+            quarantined: &self.quarantined,
+        }
+    }
+
     /// Whether a job is under way.
     pub(crate) fn is_busy(&self) -> bool {
         self.rows.is_some()
@@ -100,7 +110,13 @@ impl Outbox {
             }
         };
         self.quarantined.remove(&key);
-        self.pending.insert(key, body);
+        let before = self.pending.insert(key, body);
+        if body == Body::Delete
+            && matches!(before, Some(Body::Upsert(_)))
+            && is_planted(Bug::OfferedRowAnnihilated)
+        {
+            self.pending.remove(&key);
+        }
     }
 
     /// A document is made, or changed.
@@ -294,7 +310,8 @@ impl Outbox {
             }
             let failed = acknowledgement.failed.iter().find(|row| row.seq == seq);
             if acknowledgement.covers(seq) {
-                if self.pending.get(&item.key) == Some(&item.body) {
+                let is_same = self.pending.get(&item.key) == Some(&item.body);
+                if is_same || is_planted(Bug::ChangedRowAcknowledged) {
                     self.pending.remove(&item.key);
                 }
                 if self.quarantined.get(&item.key) == Some(&item.body) {
@@ -329,6 +346,16 @@ impl Outbox {
     fn holds(&self, item: &OfferedItem) -> Option<Body> {
         let content = *self.wanted.get(&item.key)?;
         Some(Body::Upsert(content))
+    }
+
+    /// A session has failed: its rows are kept.
+    pub(crate) fn rolled_back(&mut self) {
+        if !is_planted(Bug::RolledBackRowDropped) {
+            return;
+        }
+        for item in self.rows.iter().flat_map(|rows| &rows.items) {
+            self.pending.remove(&item.key);
+        }
     }
 
     /// The job has ended.

@@ -45,6 +45,7 @@ impl World {
     pub(crate) fn heal(&mut self) {
         self.trace
             .note(self.schedule.now(), Node::World, '*', &"healed");
+        self.trace.phase(self.schedule.now(), "healed");
         self.faults.set_frozen(true);
         self.working = false;
         self.healed = true;

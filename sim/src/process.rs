@@ -11,7 +11,7 @@ use inventory_sync_core::time::Tick;
 
 use crate::manager_node::{Process, Shard};
 use crate::oracles::DurableBounds;
-use crate::trace::Node;
+use crate::trace::{Link, Node};
 use crate::world::{Occurrence, World};
 
 /// The writer's id, which lives in `meta`.
@@ -53,23 +53,16 @@ impl World {
         let clean_stop = std::mem::take(&mut self.store.meta.clean_stop);
         let bound = self.store.meta.bound;
         let floors: Vec<AgentFloor> = self.store.meta.floors.values().copied().collect();
-        let rules = self.rules;
         let mut config = self.options.config.clone();
         config.request_timeout_ms = config
             .request_timeout_ms
             .min(config.request_deadline_ms - 1);
         let shards = (0..self.options.shards)
-            .map(|_| {
-                Shard::new(Manager::with_rules(
-                    config.clone(),
-                    self.seeds.seed(),
-                    rules,
-                ))
-            })
+            .map(|_| Shard::new(Manager::new(config.clone(), self.seeds.seed())))
             .collect();
         let coordinator_config = self.coordinator_config();
         self.lease_ms = coordinator_config.lease_ms;
-        let coordinator = Coordinator::with_rules(coordinator_config, self.seeds.seed(), rules);
+        let coordinator = Coordinator::new(coordinator_config, self.seeds.seed());
         self.process = Some(Process {
             life,
             shards,
@@ -83,6 +76,7 @@ impl World {
             lease_until: Tick(0),
         });
         self.note("the manager starts");
+        self.trace.manager_up(self.schedule.now());
         if !floors.is_empty() {
             for shard in 0..self.options.shards {
                 let own = floors
@@ -107,6 +101,7 @@ impl World {
             return;
         }
         let unix_ms = self.wall_base_ms + self.now().0;
+        self.heartbeats += u64::from(self.options.shards) + 1;
         for shard in 0..self.options.shards {
             self.tell_shard(life, shard, manager::Event::WallClock { unix_ms });
         }
@@ -120,6 +115,7 @@ impl World {
             return;
         }
         self.note(why);
+        self.trace.manager_down(self.schedule.now());
         self.oracles.manager_gone();
         self.orphan_requests();
         for connection in self.network.ids() {
@@ -154,6 +150,8 @@ impl World {
         };
         let life = process.life;
         if let Some(addressed) = process.shards.get_mut(usize::from(shard)) {
+            self.trace
+                .shard_mailed(self.schedule.now(), (life, shard), &event);
             addressed.mail.push_back(event);
             self.schedule
                 .after(delay_ms, Occurrence::ShardMail { life, shard });
@@ -166,8 +164,10 @@ impl World {
         let Some(process) = &mut self.process else {
             return;
         };
-        process.coordinator_mail.push_back(event);
         let life = process.life;
+        self.trace
+            .coordinator_mailed(self.schedule.now(), life, &event);
+        process.coordinator_mail.push_back(event);
         self.schedule
             .after(delay_ms, Occurrence::CoordinatorMail { life });
     }
@@ -182,6 +182,8 @@ impl World {
             .get_mut(usize::from(shard))
             .and_then(|addressed| addressed.mail.pop_front());
         if let Some(event) = letter {
+            self.trace
+                .arrived(self.schedule.now(), Link::ShardMail(life, shard));
             self.tell_shard(life, shard, event);
         }
     }
@@ -192,6 +194,8 @@ impl World {
             return;
         };
         if let Some(event) = process.coordinator_mail.pop_front() {
+            self.trace
+                .arrived(self.schedule.now(), Link::CoordinatorMail(life));
             self.tell_coordinator(life, event);
         }
     }

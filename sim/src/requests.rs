@@ -37,6 +37,7 @@ impl World {
             not_before: Tick(0),
         };
         let arrival = self.now() + self.indexer_latency_ms();
+        self.record_request(key, &request);
         self.indexer.requests.insert(key, request);
         match fate {
             Fate::NotSent => self.schedule.at(arrival, Occurrence::RequestArrives(key)),
@@ -131,6 +132,7 @@ impl World {
             ),
         };
         let delay_ms = self.indexer_latency_ms();
+        self.record_answer(key, status, &outcome);
         self.schedule.after(
             delay_ms,
             Occurrence::RequestAnswered(key, Box::new(outcome)),
@@ -175,14 +177,12 @@ impl World {
         let latest = self.now() + (self.options.config.late_write_bound_ms - 1);
         let orphans: Vec<u64> = self.indexer.requests.keys().copied().collect();
         for key in orphans {
-            let held_up_ms = late_ms(
-                self.faults.stream(Fault::WriteLate),
-                latest.since(self.schedule.now()),
-            );
             let is_held_up = self.faults.strikes_often(Fault::WriteLate);
+            let left_ms = latest.since(self.schedule.now());
             if let Some(request) = self.indexer.requests.get_mut(&key) {
                 request.answered = true;
                 if is_held_up {
+                    let held_up_ms = late_ms(self.faults.stream(Fault::WriteLate), left_ms);
                     request.not_before = self.schedule.now() + held_up_ms;
                     self.schedule
                         .at(request.not_before, Occurrence::RequestArrives(key));
@@ -197,8 +197,8 @@ impl World {
 /// When a late write lands: anywhere within the bound, and often at its very ends, where mistakes live.
 pub(crate) fn late_ms(stream: &mut crate::streams::Stream, latest_ms: u64) -> u64 {
     match stream.below(8) {
-        0 => latest_ms,
-        1 => 0,
+        1 => latest_ms,
+        2 => 0,
         _ => stream.between(0, latest_ms),
     }
 }

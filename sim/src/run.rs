@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use inventory_sync_core::id::IndexId;
-use inventory_sync_core::manager::Rules;
 use inventory_sync_core::time::Tick;
 use inventory_sync_core::wire::{Reason, Status};
 
+use crate::chart::{Film, Recording};
+use crate::choices::{Draws, Tape};
 use crate::faults::Fault;
 use crate::options::Options;
-use crate::oracles::{Counts, Violation};
+use crate::oracles::{Counts, Economy, Violation};
 use crate::script::Action;
 use crate::world::World;
 
@@ -31,6 +32,8 @@ pub enum Ending {
     },
     /// The simulator contradicts itself.
     SimulatorFault(String),
+    /// It was stopped where it was told to.
+    Stopped,
 }
 
 /// What is known of a run when it is over.
@@ -42,6 +45,8 @@ pub struct Report {
     pub steps: u64,
     /// Events that the machines were told.
     pub events: u64,
+    /// Of them, those that the clock alone told: deadlines and the wall clock.
+    pub heartbeats: u64,
     /// Simulated time.
     pub simulated_ms: u64,
     /// From healing to rest.
@@ -50,6 +55,8 @@ pub struct Report {
     pub trace_hash: u64,
     /// What was judged.
     pub counts: Counts,
+    /// What it cost, and what is there at the end.
+    pub economy: Economy,
     /// Verdicts by status and reason.
     pub verdicts: BTreeMap<(Status, Reason), u64>,
     /// Faults that happened.
@@ -58,6 +65,8 @@ pub struct Report {
     pub manager_lives: u32,
     /// The readable trace, if it was wanted.
     pub trace: Option<String>,
+    /// The recording, if it was wanted.
+    pub recording: Option<Recording>,
 }
 
 /// How to run, beside the options.
@@ -65,16 +74,51 @@ pub struct Report {
 pub struct Conduct {
     /// Whether to keep the readable trace.
     pub keep_text: bool,
-    /// Which delivery rules hold; all of them outside a bug bank.
-    pub rules: Rules,
+    /// Whether to record the run, so that it can be drawn. Changes nothing in the run.
+    pub record: bool,
     /// The environment's choices, each so many milliseconds after the start.
     pub script: Vec<(u64, Action)>,
+    /// What records the environment's draws, or replays them; without it they follow from the seed alone.
+    pub tape: Option<Tape>,
+    /// Whether the machines check their own invariants after every event, instead of at every sixteenth step.
+    pub thorough: bool,
+    /// Where to stop before the end.
+    pub stop: Option<Stop>,
+}
+
+/// A place in a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// After so many steps.
+    AtStep(u64),
+    /// After so many milliseconds of simulated time.
+    AfterMs(u64),
 }
 
 /// Runs a world to its end.
 #[must_use]
 pub fn run(options: &Options, conduct: Conduct) -> Report {
-    let mut world = World::new(options.clone(), conduct.rules, conduct.keep_text);
+    run_filmed(options, conduct, &Film::default())
+}
+
+/// Runs a world to its end, or to a panic: then what was recorded until there stays on the film.
+pub(crate) fn run_filmed(options: &Options, conduct: Conduct, film: &Film) -> Report {
+    let mut world = World::new(
+        options.clone(),
+        Draws::of(options.seed, conduct.tape),
+        conduct.keep_text,
+    );
+    if conduct.thorough {
+        world.check_every = 1;
+    }
+    match conduct.stop {
+        None => {}
+        Some(Stop::AtStep(step)) => world.stop.0 = step,
+        Some(Stop::AfterMs(after_ms)) => world.stop.1 = world.now() + after_ms,
+    }
+    if conduct.record {
+        world.record(film);
+    }
     world.follow(conduct.script);
     world.begin_work();
     let begin = world.now();
@@ -85,13 +129,17 @@ pub fn run(options: &Options, conduct: Conduct) -> Report {
     }
     let healed_at = world.now();
     let ending = ending.unwrap_or_else(|| converge(&mut world));
+    let recording = world.trace.recorded(world.now(), &ending);
     Report {
+        recording,
         steps: world.trace.steps(),
         events: world.trace.events(),
+        heartbeats: world.heartbeats,
         simulated_ms: world.now().since(begin),
         converged_ms: world.now().since(healed_at),
         trace_hash: world.trace.hash(),
         counts: world.oracles.counts(),
+        economy: world.oracles.economy(u64::from(world.options.first_agent)),
         verdicts: std::mem::take(&mut world.verdicts),
         faults: world
             .faults
@@ -106,7 +154,10 @@ pub fn run(options: &Options, conduct: Conduct) -> Report {
 
 /// Steps up to a tick, or to the first violation.
 fn until(world: &mut World, end: Tick) -> Option<Ending> {
-    while world.schedule.next().is_some_and(|next| next < end) {
+    while let Some(next) = world.schedule.next().filter(|next| *next < end) {
+        if world.trace.steps() >= world.stop.0 || next > world.stop.1 {
+            return Some(Ending::Stopped);
+        }
         world.step();
         if let Some(violation) = world.oracles.violation() {
             return Some(Ending::Unsafe(violation.clone()));
@@ -143,8 +194,7 @@ fn converge(world: &mut World) -> Ending {
 }
 
 fn judge_rest(world: &mut World) -> Ending {
-    let entries = world.store.len();
-    world.oracles.at_rest(entries);
+    world.judge_leftovers();
     let mut wanted = BTreeMap::new();
     for node in &world.agents {
         for lane in &node.lanes {

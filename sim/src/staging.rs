@@ -86,18 +86,9 @@ impl World {
                         .store
                         .reader(self.faults.strikes(Fault::StoreReadFails));
                     let failed_max = self.options.config.failed_items_max;
-                    #[cfg(not(inventory_bug_bank))]
-                    let plan = document::plan;
-                    #[cfg(inventory_bug_bank)]
-                    let plan = if self.rules.holds(manager::Rule::OneOperationPerDocument) {
-                        document::plan
-                    } else {
-                        document::plan_every_operation
-                    };
-                    let plan = process
-                        .tables
-                        .get_mut(&session)
-                        .and_then(|(_, table)| plan(table, &reader, &allowed, full, failed_max));
+                    let plan = process.tables.get_mut(&session).and_then(|(_, table)| {
+                        document::plan(table, &reader, &allowed, full, failed_max)
+                    });
                     manager::Event::Planned {
                         session,
                         plan: plan.map(Box::new),
@@ -180,15 +171,18 @@ impl World {
                 Ok(read) => {
                     if read.len() != rendered as usize {
                         let seen = format!("{} operations for {rendered}", read.len());
-                        self.oracles
-                            .fail("I-13", "as many operations as were rendered", seen);
+                        self.oracles.fail(
+                            "I-13 bulk body",
+                            "as many operations as were rendered",
+                            seen,
+                        );
                     }
                     let facts: Vec<_> = read.iter().map(|(_, rendered)| *rendered).collect();
-                    self.oracles.rendered(part, &facts);
+                    self.oracles.rendered(part, &facts, body.len());
                     operations.extend(read);
                 }
                 Err(seen) => self.oracles.fail(
-                    "I-13",
+                    "I-13 bulk body",
                     "a well-formed bulk body of this agent's documents",
                     seen,
                 ),

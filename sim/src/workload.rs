@@ -30,11 +30,11 @@ impl World {
         }
         for agent in 0..self.agents.len() {
             for module in 0..self.agents[agent].lanes.len() {
-                let after_ms = self.agents[agent]
-                    .work
-                    .between(1, self.options.change_every_ms);
-                self.schedule
-                    .after(after_ms, Occurrence::Churn { agent, module });
+                let churn = &mut self.agents[agent].lanes[module].churn;
+                if let Some(after_ms) = churn.sometime(1, self.options.change_every_ms) {
+                    self.schedule
+                        .after(after_ms, Occurrence::Churn { agent, module });
+                }
             }
         }
     }
@@ -42,6 +42,7 @@ impl World {
     /// Things begin to go wrong.
     pub(crate) fn begin_chaos(&mut self) {
         self.note("chaos");
+        self.trace.phase(self.schedule.now(), "chaos");
         self.faults.set_frozen(false);
         for fault in RECURRING {
             if let Some(after_ms) = self.faults.next_ms(fault) {
@@ -56,13 +57,16 @@ impl World {
             return;
         }
         let node = &mut self.agents[agent];
-        for _ in 0..node.work.between(1, 4) {
-            node.lanes[module].outbox.churn(&mut node.work);
-        }
-        let after_ms = node.work.between(1, 2 * self.options.change_every_ms);
         let life = node.life;
-        self.schedule
-            .after(after_ms, Occurrence::Churn { agent, module });
+        let lane = &mut node.lanes[module];
+        for _ in 0..lane.churn.between(1, 4) {
+            lane.outbox.churn(&mut lane.churn);
+        }
+        lane.churn.episode();
+        if let Some(after_ms) = lane.churn.sometime(1, 2 * self.options.change_every_ms) {
+            self.schedule
+                .after(after_ms, Occurrence::Churn { agent, module });
+        }
         self.schedule.after(
             0,
             Occurrence::SyncDue {
@@ -87,18 +91,19 @@ impl World {
             // A verdict from before may have set something aside.
             node.lanes[module].outbox.heal();
         }
-        let outbox = &node.lanes[module].outbox;
-        let full = !self.healed && node.work.chance(self.options.fulls_per_mille * 1_000);
+        let lane = &mut node.lanes[module];
+        lane.work.episode();
+        let full = !self.healed && lane.work.chance(self.options.fulls_per_mille * 1_000);
         let wish = if full {
             let indices = self.options.config.catalogue.modules()[module]
                 .indices
                 .clone();
-            let first = usize::try_from(node.work.below(indices.len() as u64)).unwrap_or(0);
-            let all = node.work.chance(500_000);
+            let first = usize::try_from(lane.work.below(indices.len() as u64)).unwrap_or(0);
+            let all = lane.work.chance(500_000);
             Wish::Full(if all {
                 indices
             } else {
-                vec![outbox.index(first)]
+                vec![lane.outbox.index(first)]
             })
         } else {
             Wish::Delta
@@ -114,7 +119,8 @@ impl World {
             .then(|| self.faults.stream(Fault::BadItem).bits());
         let node = &mut self.agents[agent];
         let life = node.life;
-        if let Some(job) = node.lanes[module].outbox.job(wish, &mut node.work, bad) {
+        let lane = &mut node.lanes[module];
+        if let Some(job) = lane.outbox.job(wish, &mut lane.work, bad) {
             self.tell_agent(agent, life, module, Event::Sync { job: Box::new(job) });
         }
     }
@@ -141,8 +147,13 @@ impl World {
             }
             Fault::ManagerRestart => self.stop_process(),
             Fault::ClockStep => {
-                let around_ms = self.faults.stream(fault).between(0, 2 * CLOCK_STEP_MS);
-                self.wall_base_ms = EPOCH_MS - CLOCK_STEP_MS + around_ms;
+                let stream = self.faults.stream(fault);
+                let wrong_ms = stream.between(0, CLOCK_STEP_MS);
+                self.wall_base_ms = if stream.chance(500_000) {
+                    EPOCH_MS - wrong_ms
+                } else {
+                    EPOCH_MS + wrong_ms
+                };
             }
             Fault::IndexerRestart => {
                 let now_ms = self.unix_ms();
@@ -160,6 +171,7 @@ impl World {
             Fault::RefreshPaused => self.indexer.refresh_paused = true,
             _ => {}
         }
+        self.trace.fault_lasts(self.schedule.now(), fault);
         self.schedule.after(lasts_ms, Occurrence::FaultEnds(fault));
         if let Some(after_ms) = self.faults.next_ms(fault) {
             self.schedule
@@ -169,6 +181,7 @@ impl World {
 
     /// A lasting fault is over.
     pub(crate) fn fault_ends(&mut self, fault: Fault) {
+        self.trace.fault_over(self.schedule.now(), fault);
         match fault {
             Fault::IndexerRed => self.indexer.set_red(false),
             Fault::IndexerUnreachable => self.indexer.reachable = true,

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use inventory_sync_core::answer::BulkOutcome;
 use inventory_sync_core::coordinator;
 use inventory_sync_core::id::{AgentId, ConnectionId, RequestId};
-use inventory_sync_core::manager::{self, Rules};
+use inventory_sync_core::manager;
 use inventory_sync_core::time::Tick;
 use inventory_sync_core::wire::{Reason, Status};
 
 use crate::agent_node::AgentNode;
 use crate::bulk::OverlayCheck;
+use crate::choices::Draws;
 use crate::faults::{Fault, Faults};
 use crate::indexer_node::IndexerNode;
 use crate::manager_node::{Process, Task};
@@ -18,10 +19,10 @@ use crate::network::{Network, Packet, Way};
 use crate::options::Options;
 use crate::oracles::Oracles;
 use crate::schedule::Schedule;
-use crate::script::Action;
+use crate::script::{Action, Loss};
 use crate::store::{Scanned, Store};
 use crate::streams::Stream;
-use crate::trace::Trace;
+use crate::trace::{Link, Trace};
 
 /// The true time at tick 0, in milliseconds since the Unix epoch.
 pub(crate) const EPOCH_MS: u64 = 1_790_000_000_000;
@@ -144,7 +145,8 @@ pub(crate) enum Occurrence {
 /// Everything there is.
 pub(crate) struct World {
     pub(crate) options: Options,
-    pub(crate) rules: Rules,
+    /// Where streams come from.
+    pub(crate) draws: Draws,
     pub(crate) schedule: Schedule<Occurrence>,
     pub(crate) trace: Trace,
     pub(crate) faults: Faults,
@@ -170,30 +172,36 @@ pub(crate) struct World {
     pub(crate) wall_base_ms: u64,
     /// Whether agents change their content and synchronise by themselves.
     pub(crate) working: bool,
+    /// Frames that a script lets go missing.
+    pub(crate) losses: Vec<Loss>,
     /// Whether everything is healed and the world is to come to rest.
     pub(crate) healed: bool,
+    /// At every how many steps the machines check their own invariants.
+    pub(crate) check_every: u64,
+    /// The step before which, and the tick after which, the run is stopped.
+    pub(crate) stop: (u64, Tick),
+    /// Events that the clock alone told.
+    pub(crate) heartbeats: u64,
 }
 
 impl World {
     /// A world in its first moment.
-    pub(crate) fn new(options: Options, rules: Rules, keep_text: bool) -> Self {
-        let seed = options.seed;
+    pub(crate) fn new(options: Options, draws: Draws, keep_text: bool) -> Self {
         let hold_up_ms = 2 * options.config.idle_timeout_ms;
         let mut world = Self {
-            rules,
-            schedule: Schedule::new(seed, Tick(1_000)),
+            schedule: Schedule::new(&draws, Tick(1_000)),
             trace: Trace::new(keep_text),
-            faults: Faults::new(seed, &options.rates),
-            oracles: Oracles::new(options.config.clone()),
-            network: Network::new(seed, options.link_ms, hold_up_ms),
+            faults: Faults::new(&draws, &options.rates),
+            oracles: Oracles::new(options.config.clone(), options.seed),
+            network: Network::new(&draws, options.link_ms, hold_up_ms),
             store: Store::default(),
             process: None,
             lives: 0,
             lease_ms: 0,
             indexer: IndexerNode::new(&options),
             agents: Vec::new(),
-            seeds: Stream::new(seed, "machines"),
-            latency: Stream::new(seed, "inner-latency"),
+            seeds: Stream::new(&Draws::seeded(options.seed), "machines"),
+            latency: Stream::new(&draws, "inner-latency"),
             overlay_check: OverlayCheck::default(),
             verdicts: BTreeMap::new(),
             conflicts: 0,
@@ -202,11 +210,17 @@ impl World {
             agent_commands: Vec::new(),
             wall_base_ms: EPOCH_MS,
             working: true,
+            losses: Vec::new(),
             healed: false,
+            check_every: 16,
+            stop: (u64::MAX, Tick(u64::MAX)),
+            heartbeats: 0,
             options,
+            draws,
         };
-        for number in 1..=world.options.agents {
-            let node = world.make_agent(AgentId(u64::from(number)));
+        for number in 0..world.options.agents {
+            let id = u64::from(world.options.first_agent) + u64::from(number);
+            let node = world.make_agent(AgentId(id));
             world.agents.push(node);
         }
         world.schedule.after(0, Occurrence::StartManager);
@@ -232,8 +246,10 @@ impl World {
             return false;
         };
         self.trace.step();
-        self.oracles.set_now(self.schedule.now());
+        self.oracles
+            .begin_step(self.schedule.now(), self.trace.steps());
         self.happen(occurrence);
+        self.trace.settle();
         true
     }
 
@@ -242,6 +258,9 @@ impl World {
             Occurrence::Frame { connection, way } => {
                 if let Some(packet) = self.network.arrive(connection, way) {
                     self.frame_arrives(connection, way, packet);
+                } else {
+                    self.trace
+                        .frame_vanished(self.schedule.now(), connection, way);
                 }
             }
             Occurrence::StrayFrame {
@@ -256,7 +275,11 @@ impl World {
             Occurrence::ShardTold { life, shard, event } => self.tell_shard(life, shard, *event),
             Occurrence::ShardMail { life, shard } => self.open_shard_mail(life, shard),
             Occurrence::CoordinatorTick { life } => self.tick_coordinator(life),
-            Occurrence::CoordinatorTold { life, event } => self.tell_coordinator(life, *event),
+            Occurrence::CoordinatorTold { life, event } => {
+                self.trace
+                    .control_answered(self.schedule.now(), life, &event);
+                self.tell_coordinator(life, *event);
+            }
             Occurrence::CoordinatorMail { life } => self.open_coordinator_mail(life),
             Occurrence::WallClock { life } => self.wall_clock(life),
             Occurrence::Flush { life, shard } => self.flush(life, shard),
@@ -271,7 +294,11 @@ impl World {
             }
             Occurrence::StartManager => self.start_process(),
             Occurrence::RequestArrives(key) => self.request_arrives(key),
-            Occurrence::RequestAnswered(key, outcome) => self.tell_outcome(key, *outcome),
+            Occurrence::RequestAnswered(key, outcome) => {
+                self.trace
+                    .arrived(self.schedule.now(), Link::BulkAnswer(key));
+                self.tell_outcome(key, *outcome);
+            }
             Occurrence::RequestGivenUp(key) => self.request_given_up(key),
             Occurrence::Control {
                 life,

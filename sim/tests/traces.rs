@@ -1,12 +1,12 @@
-//! The traces that broke an earlier form of the contract, as scripts. With all rules they end well; in a bug
-//! bank (`--cfg inventory_bug_bank`) the rule that removes a trace is taken out, and the simulator must find
-//! the loss.
+//! The traces that broke an earlier form of the contract, as scripts. They end well; in a bug bank
+//! (`--cfg inventory_bug_bank`) the rule that removes a trace is taken out, and the simulator must find the
+//! loss.
 //!
 //! Times in a script are milliseconds after the start. A request is given up after 5 s, a late write lands
 //! within 10 s after that, tombstones live for 60 s unless the Indexer restarts.
 
 use inventory_sim::{Action, Conduct, Ending, Fate, Options, run};
-use inventory_sync_core::manager::Rule;
+use inventory_sync_core::bug::Bug;
 
 /// A world in which nothing happens but what the script says: one agent, one shard, no faults.
 fn scripted() -> Options {
@@ -52,8 +52,8 @@ fn fates(fates: &[Fate]) -> Action {
     Action::Fates(fates.to_vec())
 }
 
-/// With all rules the script ends well; without this one the simulator finds a violation.
-fn check(name: &str, rule: Rule, script: &[(u64, Action)]) {
+/// The script ends well; with this bug the simulator finds a violation.
+fn check(name: &str, bug: Bug, script: &[(u64, Action)]) {
     let options = scripted();
     let conduct = Conduct {
         script: script.to_vec(),
@@ -71,31 +71,32 @@ fn check(name: &str, rule: Rule, script: &[(u64, Action)]) {
         sound.counts.ok > 0,
         "{name}: nothing was acknowledged, so nothing was proved"
     );
-    broken(name, &options, rule, script);
+    spoilt(name, &options, bug, script);
 }
 
 #[cfg(inventory_bug_bank)]
-fn broken(name: &str, options: &Options, rule: Rule, script: &[(u64, Action)]) {
-    let rules = inventory_sync_core::manager::Rules::without(rule);
+fn spoilt(name: &str, options: &Options, bug: Bug, script: &[(u64, Action)]) {
+    let planted = inventory_sync_core::bug::plant(bug);
     let report = run(
         options,
         Conduct {
             script: script.to_vec(),
             keep_text: true,
-            rules,
+            ..Conduct::default()
         },
     );
+    drop(planted);
     match report.ending {
-        Ending::Unsafe(violation) => println!("{name} without {rule:?}:\n{violation}"),
+        Ending::Unsafe(violation) => println!("{name} with {bug:?}:\n{violation}"),
         other => panic!(
-            "{name} without {rule:?} ends {other:?}:\n{}",
+            "{name} with {bug:?} ends {other:?}:\n{}",
             report.trace.unwrap_or_default()
         ),
     }
 }
 
 #[cfg(not(inventory_bug_bank))]
-fn broken(_name: &str, _options: &Options, _rule: Rule, _script: &[(u64, Action)]) {}
+fn spoilt(_name: &str, _options: &Options, _bug: Bug, _script: &[(u64, Action)]) {}
 
 #[test]
 fn f1a_an_upsert_from_before_a_crash_lands_after_the_tombstone_is_lost() {
@@ -109,7 +110,7 @@ fn f1a_an_upsert_from_before_a_crash_lands_after_the_tombstone_is_lost() {
         (8_000, delta()),
         (12_000, Action::LoseTombstones),
     ];
-    check("F1a", Rule::TaintAfterUncleanStart, &script);
+    check("F1a", Bug::NoTaintAfterCrash, &script);
 }
 
 #[test]
@@ -125,7 +126,7 @@ fn f1b_a_delete_from_before_a_crash_lands_after_a_full_found_nothing_to_do() {
         (9_100, put(1)),
         (12_000, full()),
     ];
-    check("F1b", Rule::TaintAfterUncleanStart, &script);
+    check("F1b", Bug::NoTaintAfterCrash, &script);
 }
 
 #[test]
@@ -138,7 +139,7 @@ fn f2a_a_second_attempt_is_answered_and_the_first_lands_after_the_delete() {
         (12_010, delta()),
         (14_500, Action::LoseTombstones),
     ];
-    check("F2a", Rule::EveryGivenUpAttemptTaints, &script);
+    check("F2a", Bug::GivenUpAttemptForgotten, &script);
 }
 
 #[test]
@@ -154,7 +155,7 @@ fn f2b_a_second_attempt_is_refused_and_the_first_lands_after_a_full_skipped_the_
         (14_000, put(1)),
         (14_010, full()),
     ];
-    check("F2b", Rule::EveryGivenUpAttemptTaints, &script);
+    check("F2b", Bug::GivenUpAttemptForgotten, &script);
 }
 
 #[test]
@@ -167,7 +168,7 @@ fn f3_a_full_lists_nothing_and_the_upsert_of_a_failed_session_lands_after_it() {
         (12_000, remove()),
         (12_010, full()),
     ];
-    check("F3", Rule::TaintGatesListings, &script);
+    check("F3", Bug::ListingsDuringTaint, &script);
 }
 
 #[test]
@@ -184,7 +185,7 @@ fn f3_prime_a_late_delete_lands_between_the_listing_of_a_full_and_its_write() {
         (15_010, fates(&[Fate::Lost])),
         (15_020, full()),
     ];
-    check("F3'", Rule::TaintGatesListings, &script);
+    check("F3'", Bug::ListingsDuringTaint, &script);
 }
 
 #[test]
@@ -198,7 +199,7 @@ fn f5_a_delete_is_answered_while_something_older_is_out() {
         (14_500, Action::LoseTombstones),
         (15_000, Action::CrashManager(100)),
     ];
-    check("F5", Rule::TaintGatesDeletes, &script);
+    check("F5", Bug::DeletesDuringTaint, &script);
 }
 
 #[test]
@@ -219,12 +220,12 @@ fn f9_a_conflict_is_taken_as_stored() {
         (8_000, put(2)),
         (8_010, delta()),
     ];
-    check("F9", Rule::ConflictIsNotStored, &script);
+    check("F9", Bug::ConflictTakenAsStored, &script);
 }
 
 #[test]
 fn f6c_the_bound_is_lost_altogether() {
-    // No rule to take out yet: it must end well, late write and all.
+    // Nothing to plant: it must end well, late write and all.
     let script = [
         (5_000, put(1)),
         (5_010, fates(&[Fate::Late(9_900)])),
@@ -250,70 +251,4 @@ fn f6c_the_bound_is_lost_altogether() {
         report.trace.unwrap_or_default()
     );
     assert!(report.counts.ok > 0);
-}
-
-/// Rules whose absence shows in the swarm: seeds until the first violation, within a stated number.
-#[cfg(inventory_bug_bank)]
-mod swarm {
-    use super::*;
-    use inventory_sync_core::manager::Rules;
-
-    fn found_within(rule: Rule, seeds: u64) {
-        for seed in 1..=seeds {
-            let conduct = Conduct {
-                rules: Rules::without(rule),
-                ..Conduct::default()
-            };
-            // A machine's own assertion finds it just as well.
-            let ending = std::panic::catch_unwind(|| run(&Options::drawn(seed), conduct).ending);
-            match ending {
-                Ok(Ending::Unsafe(violation)) => {
-                    return println!("{rule:?}: seed {seed}\n{violation}");
-                }
-                Err(_) => return println!("{rule:?}: seed {seed}, an assertion"),
-                Ok(_) => {}
-            }
-        }
-        panic!("{rule:?} is not missed in {seeds} seeds");
-    }
-
-    #[test]
-    fn f13_two_operations_on_one_document() {
-        found_within(Rule::OneOperationPerDocument, 50);
-    }
-
-    #[test]
-    fn taint_gates_deletes() {
-        found_within(Rule::TaintGatesDeletes, 400);
-    }
-
-    #[test]
-    fn taint_gates_listings() {
-        found_within(Rule::TaintGatesListings, 2_000);
-    }
-
-    #[test]
-    fn taint_after_an_unclean_start() {
-        found_within(Rule::TaintAfterUncleanStart, 2_000);
-    }
-
-    #[test]
-    fn every_given_up_attempt_taints() {
-        found_within(Rule::EveryGivenUpAttemptTaints, 400);
-    }
-
-    #[test]
-    fn bound_before_send() {
-        found_within(Rule::BoundBeforeSend, 400);
-    }
-
-    #[test]
-    fn clock_starts_at_bound() {
-        found_within(Rule::ClockStartsAtBound, 400);
-    }
-
-    #[test]
-    fn lease_before_send() {
-        found_within(Rule::LeaseBeforeSend, 400);
-    }
 }

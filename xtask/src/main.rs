@@ -6,6 +6,7 @@
 //!  cargo xtask test ──▶ system packages ─▶ every test ─▶ equal hashes ─▶ bug bank
 //!  cargo xtask bench ─▶ release programs ─▶ `inventory-bench`
 //!  cargo xtask chaos ─▶ system packages ─▶ programs ─▶ `inventory-chaos`, the kill −9 campaign
+//!  cargo xtask mutants ─▶ cargo-mutants on a copy of the tree ─▶ docs/mutants.md
 //!  cargo xtask ci   ──▶ lint (format, clippy, generated code) ─▶ the same test
 //! ```
 //!
@@ -17,6 +18,8 @@ mod chaos;
 mod demo;
 mod fuzz;
 mod machine;
+mod mutants;
+mod planted;
 mod progress;
 mod run;
 mod verify;
@@ -47,6 +50,9 @@ Usage: cargo xtask COMMAND
   hashes             Run the simulator's seeds in a debug and a release build and compare
                      the hashes of their traces
   bug-bank           Take out each rule that the simulator must miss, and see it missed
+  mutants [--judge simulator|all] [--sample N] [--minutes M]
+                     Put small faults into core/, one at a time, and count which its judges
+                     notice; goes on where it ended, writes docs/mutants.md
   lint               Format, clippy without warnings, generated code current
   ci                 `lint`, then `test`
   codegen [--check]  Write the code generated from schemas/inventory_sync.fbs, or compare it
@@ -96,6 +102,7 @@ fn dispatch(args: &[String]) -> Result<(), Failure> {
     match command.as_str() {
         "bench" => bench::bench(options),
         "chaos" => chaos::chaos(options),
+        "mutants" => mutants::mutants(&mutants::Options::read(options)?),
         "demo" => demo::demo(&demo::Options::read(options)?),
         "fuzz" => fuzz::fuzz(options),
         "codegen" => verify::codegen(options.iter().any(|option| option == "--check"), options),

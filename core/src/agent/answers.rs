@@ -7,6 +7,7 @@ use super::event::Answer;
 use super::session::{Commit, Phase};
 use super::timers::Timer;
 use super::verdict::{self, Stands, Verdict};
+use crate::bug::{Bug, is_planted};
 use crate::document::{Run, Runs};
 use crate::id::{ConnectionId, NO_SESSION, SessionId, VERSION_CEILING, Version};
 use crate::time::Tick;
@@ -41,7 +42,7 @@ impl Agent {
         let size = self.work.as_ref().map_or(0, |work| work.job.size);
         let Some(session) = self.session.as_mut().filter(|session| {
             session.phase == Phase::Starting
-                && ack.nonce == session.start.nonce
+                && (ack.nonce == session.start.nonce || is_planted(Bug::AnyStartAckTaken))
                 && ack.module == session.start.module
         }) else {
             return Self::stale(Stale::StartAck, out);
@@ -92,7 +93,8 @@ impl Agent {
         };
         let size = work.job.size;
         let Some(session) = self.session.as_mut().filter(|session| {
-            session.id == Some(SessionId(ack.session)) && !session.is_committing()
+            let is_ours = session.id == Some(SessionId(ack.session));
+            (is_ours || is_planted(Bug::AnyVerdictTaken)) && !session.is_committing()
         }) else {
             return Self::stale(Stale::EndAck, out);
         };

@@ -5,6 +5,7 @@ use crate::id::ConnectionId;
 use crate::manager::Reply;
 use crate::wire::{self, AgentInfo, EndAck, Hello, Mode, ReqRet, StartAck};
 use std::fmt;
+use std::sync::Arc;
 
 /// The caller's name for a job. Unique among those that are not finished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -97,7 +98,7 @@ impl From<Reply> for Answer {
     fn from(reply: Reply) -> Self {
         match reply {
             Reply::StartAck(ack) => Self::StartAck(ack),
-            Reply::EndAck(ack) => Self::EndAck(ack),
+            Reply::EndAck(ack) => Self::EndAck(Box::new(Arc::unwrap_or_clone(ack))),
             Reply::ReqRet(request) => Self::ReqRet(request),
             Reply::Hello(hello) => Self::Hello(hello),
         }

@@ -5,6 +5,7 @@ use super::command::{Cause, Command, Message, Observation, Outcome, Stale};
 use super::event::{Job, JobId};
 use super::session::{Phase, Session};
 use super::timers::Timer;
+use crate::bug::{Bug, if_planted, is_planted};
 use crate::time::Tick;
 use crate::wire::Start;
 
@@ -65,6 +66,9 @@ impl Agent {
             return;
         }
         if now < self.not_before {
+            if is_planted(Bug::RetryNeverArmed) {
+                return;
+            }
             self.timers
                 .arm(Timer::Retry, now, self.not_before.since(now));
         } else if self.connection.is_none() {
@@ -107,7 +111,8 @@ impl Agent {
     /// Incarnation and counter (`docs/protocol.md` section 3). A counter that has come to its end needs
     /// a new incarnation, for a manager refuses a lower one of the same.
     fn next_nonce(&mut self) -> u64 {
-        if let Some(counter) = self.counter.checked_add(1) {
+        let step = u32::from(self.counter == 0 || !is_planted(Bug::NonceReused));
+        if let Some(counter) = self.counter.checked_add(step) {
             self.counter = counter;
         } else {
             self.incarnation = Self::draw_incarnation(&mut self.rng);
@@ -138,6 +143,9 @@ impl Agent {
         let Some(session) = &self.session else {
             return;
         };
+        if is_planted(Bug::StartNotRepeated) {
+            return;
+        }
         if session.unanswered < self.config.starts_max {
             return self.send_start(now, out);
         }
@@ -180,11 +188,15 @@ impl Agent {
     pub(super) fn back_off(&mut self, now: Tick, retry_after_ms: u32) {
         let (base_ms, max_ms) = (self.config.backoff_base_ms, self.config.backoff_max_ms);
         let delay_ms = self.backoff.fail(&mut self.rng, base_ms, max_ms);
+        let delay_ms = if_planted(Bug::RetryAtOnce, 0, delay_ms);
         self.not_before = now + delay_ms.max(self.believed(retry_after_ms));
     }
 
     /// A manager's `retry_after_ms`, within what is believed.
     pub(super) fn believed(&self, retry_after_ms: u32) -> u64 {
+        if is_planted(Bug::RetryAfterIgnored) {
+            return 0;
+        }
         u64::from(retry_after_ms).min(self.config.retry_after_max_ms)
     }
 

@@ -1,6 +1,7 @@
 //! What an EndAck and a refused Start mean (`docs/protocol.md` section 4), as pure functions.
 
 use super::command::{Acknowledgement, Cause, Contradiction, FailedRow, Outcome};
+use crate::bug::{Bug, is_planted};
 use crate::id::SessionId;
 use crate::wire::{EndAck, FailedItem, Reason, Status};
 
@@ -27,6 +28,7 @@ pub(super) enum Stands {
 /// Reads an EndAck for a session of `size` rows. Whatever contradicts itself acknowledges nothing.
 pub(super) fn judge(ack: &EndAck, session: SessionId, size: u32) -> Verdict {
     let is_partial = match ack.status {
+        Status::Processing if is_planted(Bug::ProcessingTakenAsOk) => false,
         Status::Processing => return Verdict::Processing,
         Status::Ok => !ack.failed.is_empty() || ack.failed_more,
         Status::Error => ack.reason == Reason::PartiallyRejected,
@@ -38,7 +40,8 @@ pub(super) fn judge(ack: &EndAck, session: SessionId, size: u32) -> Verdict {
             |rows| Verdict::Acknowledged(Box::new(rows)),
         );
     }
-    if ack.status == Status::Ok {
+    let is_taken = ack.status == Status::Processing && is_planted(Bug::ProcessingTakenAsOk);
+    if ack.status == Status::Ok || is_taken {
         let all = Acknowledgement {
             session,
             upto: size,
@@ -63,7 +66,14 @@ fn partial(ack: &EndAck, session: SessionId, size: u32) -> Option<Acknowledgemen
     failed.sort_by_key(|row| row.seq);
     failed.dedup_by_key(|row| row.seq);
     let last = failed.last()?.seq;
-    let upto = if ack.failed_more { last + 1 } else { size };
+    if is_planted(Bug::FailedListIgnored) {
+        failed.clear();
+    }
+    let upto = if ack.failed_more && !is_planted(Bug::CutListIgnored) {
+        last + 1
+    } else {
+        size
+    };
     Some(Acknowledgement {
         session,
         upto,
@@ -73,8 +83,10 @@ fn partial(ack: &EndAck, session: SessionId, size: u32) -> Option<Acknowledgemen
 
 /// `None` for a row that the session did not carry.
 fn failed_row(item: &FailedItem, size: u32) -> Option<FailedRow> {
+    let seq = u32::try_from(item.seq).ok().filter(|seq| *seq < size)?;
+    let seq = seq.saturating_sub(u32::from(is_planted(Bug::FailedRowsShifted)));
     Some(FailedRow {
-        seq: u32::try_from(item.seq).ok().filter(|seq| *seq < size)?,
+        seq,
         status: item.status,
         kind: item.kind.clone(),
         reason: item.reason,

@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::error::{ErrorBody, clip, sentence};
 use super::{BulkOutcome, PartOutcome, Refusal};
+use crate::bug::{Bug, if_planted, is_planted};
 use crate::document::{Class, Failure, Lowest, Operation, Part, Run, Runs, SessionTable};
 use crate::id::{IndexId, Version};
 use crate::wire::Reason;
@@ -73,7 +74,7 @@ fn refuse_alone(
 
 /// `None` when the answer is not understood.
 fn answered(sent: &[Sent<'_>], body: &[u8], failed_items_max: usize) -> Option<BulkOutcome> {
-    let parts = if all_stored(sent, body).is_some() {
+    let parts = if all_stored(sent, body).is_some() || is_planted(Bug::ItemErrorsIgnored) {
         sent.iter().map(count_stored).collect()
     } else {
         let body: Body = serde_json::from_slice(body).ok()?;
@@ -206,6 +207,9 @@ fn verdict(item: &Item, class: Class) -> Verdict {
             _ => Verdict::Unknown,
         };
     };
+    if item.status == 503 && is_planted(Bug::ServerErrorTakenAsOverload) {
+        return Verdict::Overloaded;
+    }
     if !(400..=499).contains(&item.status) || item.status == 408 {
         return Verdict::Unknown;
     }
@@ -269,6 +273,9 @@ impl<'a> PartBuilder<'a> {
                 outcome.conflicts.insert(Run::one(ordinal));
                 outcome.conflict_version = outcome.conflict_version.max(version);
             }
+            Verdict::Refused if is_planted(Bug::RefusalTakenAsStored) => {
+                count(&mut outcome.stored, index)
+            }
             Verdict::Refused => {
                 let (kind, reason) = item
                     .error
@@ -286,7 +293,11 @@ impl<'a> PartBuilder<'a> {
             operation.ordinal,
         );
         let Some(seq) = operation.seq else { return };
-        let shares = self.table.into_iter().flat_map(|table| table.sharing(seq));
+        let seq = if_planted(Bug::FailedByOrdinal, operation.ordinal, seq);
+        let table = self
+            .table
+            .filter(|_| !is_planted(Bug::SharedFailureUnlisted));
+        let shares = table.into_iter().flat_map(|table| table.sharing(seq));
         for seq in std::iter::once(seq).chain(shares) {
             self.failures.offer(seq, || Failure {
                 seq,

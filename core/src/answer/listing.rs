@@ -5,6 +5,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::index::{Shards, in_the_way};
+use crate::bug::{Bug, is_planted};
 use crate::config::Catalogue;
 use crate::document::{Listed, Listing, decode_sha1};
 use crate::id::{IndexId, Version};
@@ -71,7 +72,8 @@ impl Collector {
 
     /// Whether a stored overlay says what ours says: as JSON, whatever the order of its keys.
     fn is_ours(&self, stored: &RawValue) -> bool {
-        stored.get().as_bytes() == self.overlay
+        is_planted(Bug::OverlayNotCompared)
+            || stored.get().as_bytes() == self.overlay
             || serde_json::from_str::<Value>(stored.get())
                 .is_ok_and(|stored| stored == self.overlay_value)
     }
@@ -158,7 +160,8 @@ pub fn page(
     let Ok(body) = serde_json::from_slice::<Body<'_>>(body) else {
         return Page::Failed;
     };
-    if body.timed_out || !body._shards.all() {
+    let is_whole = body._shards.all() || is_planted(Bug::PartialListingTaken);
+    if body.timed_out || !is_whole {
         return Page::Failed;
     }
     let mut foreign = 0;

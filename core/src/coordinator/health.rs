@@ -2,8 +2,9 @@
 //! section 8).
 
 use super::{Ask, Command, Coordinator, HealthOutcome, Observation, Out, Timer};
+use crate::bug::{Bug, is_planted};
 use crate::id::RequestId;
-use crate::manager::{self, Health, Rule, Unready};
+use crate::manager::{self, Health, Unready};
 
 impl Coordinator {
     pub(super) fn ask_health(&mut self, out: &mut Out) {
@@ -44,7 +45,9 @@ impl Coordinator {
                     .min(self.config.health_interval_ms)
             }
         };
-        self.arm(Timer::Health, self.now + delay_ms);
+        if health == Health::Ready || !is_planted(Bug::HealthAskedOnce) {
+            self.arm(Timer::Health, self.now + delay_ms);
+        }
         if health == Health::Ready {
             self.writer_begin(out);
             if !was_ready {
@@ -80,7 +83,7 @@ impl Coordinator {
     }
 
     fn may_write(&self) -> bool {
-        let ignores_lease = !self.rules.holds(Rule::LeaseBeforeSend);
+        let ignores_lease = is_planted(Bug::LeaseIgnored);
         self.writer.may_write(self.now) || (ignores_lease && self.writer.is_writing())
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use super::{
     Ask, Command, Coordinator, IndexOutcome, Observation, Out, ShardId, TemplateOutcome, Timer,
 };
+use crate::bug::{Bug, is_planted};
 use crate::id::{AgentId, IndexId, SessionId};
 use crate::manager::{self, IndexState, IndexTrouble, Tally};
 use crate::time::Tick;
@@ -302,7 +303,7 @@ impl Coordinator {
         let Some(book) = self.indices.get(index) else {
             return;
         };
-        if book.state == IndexState::Held {
+        if book.state == IndexState::Held && !is_planted(Bug::HeldIndexNeverResumes) {
             book.reports.clear();
             self.set(index, IndexState::Open, String::new(), out);
         }

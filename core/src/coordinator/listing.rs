@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use super::{
     Ask, Command, Coordinator, ListingReport, ListingTarget, Out, RefreshOutcome, ShardId, Timer,
 };
+use crate::bug::{Bug, if_planted};
 use crate::id::{AgentId, IndexId, SessionId};
 use crate::manager::{self, ListingOutcome};
 use crate::time::Tick;
@@ -109,7 +110,7 @@ impl Coordinator {
     }
 
     pub(super) fn on_refreshed(&mut self, outcome: RefreshOutcome, out: &mut Out) {
-        match outcome {
+        match if_planted(Bug::FailedRefreshIgnored, RefreshOutcome::Done, outcome) {
             RefreshOutcome::Done => {
                 let indices = self.listings.indices();
                 let targets = self

@@ -36,8 +36,9 @@ pub use message::{
     WriterDocument, WriterOutcome,
 };
 
+use crate::bug::{Bug, is_planted};
 use crate::id::{IndexId, RequestId, Version};
-use crate::manager::{self, Health, HybridClock, Rules, Unready};
+use crate::manager::{self, Health, HybridClock, Unready};
 use crate::time::Tick;
 use index::IndexBook;
 use listing::Listings;
@@ -83,7 +84,6 @@ enum Stopping {
 #[derive(Debug, Clone)]
 pub struct Coordinator {
     config: Config,
-    rules: Rules,
     rng: ChaCha8Rng,
     now: Tick,
     clock: HybridClock,
@@ -110,14 +110,7 @@ impl Coordinator {
     /// A coordinator that waits for [`Event::Recovered`] and the wall clock.
     #[must_use]
     pub fn new(config: Config, seed: [u8; 32]) -> Self {
-        Self::with_rules(config, seed, Rules::default())
-    }
-
-    /// The same, with a rule taken out in a bug bank.
-    #[must_use]
-    pub fn with_rules(config: Config, seed: [u8; 32], rules: Rules) -> Self {
         Self {
-            rules,
             rng: ChaCha8Rng::from_seed(seed),
             now: Tick(0),
             clock: HybridClock::default(),
@@ -412,7 +405,7 @@ impl Coordinator {
         }
         let clean =
             self.writer.may_stop_clean(self.now) && self.stopped.values().all(|clean| *clean);
-        if clean {
+        if clean || is_planted(Bug::UncleanStopCalledClean) {
             self.stopping = Stopping::Recording;
             let request = self.ask(Ask::CleanStop);
             out.push(Command::Record {

@@ -4,8 +4,9 @@ use super::{
     Ask, Command, Coordinator, CountOutcome, IndexOutcome, Observation, Out, Record, Stopping,
     Timer, WriteOutcome, WriterCondition, WriterDocument, WriterOutcome,
 };
+use crate::bug::{Bug, if_planted, is_planted};
 use crate::id::Version;
-use crate::manager::{self, Health, Rule, Unready};
+use crate::manager::{self, Health, Unready};
 use crate::time::Tick;
 
 /// The step that is taken, or will be when its timer is due.
@@ -111,7 +112,7 @@ impl Coordinator {
     }
 
     fn raise_clock(&mut self, bound: Version) {
-        if self.rules.holds(Rule::ClockStartsAtBound) {
+        if !is_planted(Bug::ClockBelowBound) {
             self.clock.raise(self.now, bound);
         }
     }
@@ -191,6 +192,9 @@ impl Coordinator {
     }
 
     fn write(&mut self, bound: Version, out: &mut Out) {
+        if is_planted(Bug::BoundToldEarly) {
+            self.tell(None, manager::Event::BoundRaised { bound }, out);
+        }
         let condition = match self.writer.place {
             Some((seq_no, primary_term)) => WriterCondition::Unchanged {
                 seq_no,
@@ -354,7 +358,7 @@ impl Coordinator {
                 // The bound is lost: whatever was sent under it must have landed or died first.
                 // A second count does not begin the wait anew.
                 let is_first = self.writer.quiet_until == Tick(0);
-                if is_first && self.rules.holds(Rule::BoundBeforeSend) {
+                if is_first && !is_planted(Bug::BoundIgnored) {
                     self.writer.quiet_until = self.now + self.config.late_write_bound_ms;
                 }
                 self.next_bound(out);
@@ -364,7 +368,7 @@ impl Coordinator {
 
     pub(super) fn on_bound_recorded(&mut self, step: Step, durable: bool, out: &mut Out) {
         match step {
-            Step::Record { bound } if durable => {
+            Step::Record { bound } if durable || is_planted(Bug::BoundNotDurable) => {
                 self.take_step(
                     Step::Write {
                         bound,
@@ -389,6 +393,9 @@ impl Coordinator {
                 self.writer.place = Some((seq_no, primary_term));
                 self.renewed(bound, asked_at, out);
             }
+            WriteOutcome::Unknown if is_planted(Bug::LeaseByLostAnswer) => {
+                self.renewed(bound, asked_at, out);
+            }
             // Perhaps our own earlier attempt: the document tells.
             WriteOutcome::Conflict => self.retry_step(Step::Read, out),
             // Perhaps the index is gone.
@@ -398,6 +405,7 @@ impl Coordinator {
 
     fn renewed(&mut self, bound: Version, asked_at: Tick, out: &mut Out) {
         let is_first = !self.writer.holds;
+        let asked_at = if_planted(Bug::LeaseFromAnswer, self.now, asked_at);
         self.writer.holds = true;
         self.writer.foreign = None;
         self.writer.step = Step::Wait;

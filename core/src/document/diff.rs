@@ -5,6 +5,7 @@ use super::scan::{Marks, Row};
 use super::scheme::escaped_bytes;
 use super::table::{Chunks, DELETE, Removals, SessionTable, walk};
 use super::{Class, DiffSummary, Listed, Listing, json};
+use crate::bug::{Bug, is_planted};
 use crate::id::IndexId;
 
 /// Compares a planned Full with the documents listed in the indices that it replaces
@@ -38,7 +39,8 @@ pub fn diff<C: Chunks>(
     }
     let mut removal_bytes = 0;
     for (document, present) in listing.iter().zip(&known.present) {
-        if !present {
+        let present = *present && !is_planted(Bug::FullDeletesEverything);
+        if !present && !is_planted(Bug::FullDeletesNothing) {
             table.removals.push(document.index, document.id);
             removal_bytes +=
                 table.action_overhead(document.index, DELETE) + escaped_bytes(document.id) as u64;
@@ -143,9 +145,10 @@ fn compare<C: Chunks>(
             && let Some((listed, document)) = known.find(row, id)
         {
             *known.present.get_mut(listed)? = true;
-            let unchanged = !row.marks.has_flaw()
-                && document.unchanged_if.is_some()
-                && json::sha1(payload) == document.unchanged_if;
+            let same_content =
+                document.unchanged_if.is_some() && json::sha1(payload) == document.unchanged_if;
+            let unchanged =
+                !row.marks.has_flaw() && (same_content || is_planted(Bug::CompareSkipped));
             if unchanged {
                 same.push(chunk.start + place);
                 return Some(true);

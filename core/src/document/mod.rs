@@ -40,8 +40,6 @@ pub use json::{DEPTH_MAX, Shape, check as check_payload, decode_sha1, sha1 as pa
 pub use listing::{Listed, Listing};
 pub(crate) use plan::Lowest;
 pub use plan::plan;
-#[cfg(inventory_bug_bank)]
-pub use plan::plan_every_operation;
 pub use render::render;
 pub use runs::{Run, Runs};
 pub use scan::{FrameTable, Items, scan};

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::scan::{Marks, Row};
 use super::table::{Chunks, SessionTable, walk};
 use super::{Failure, Failures, Flaw, PlanSummary};
+use crate::bug::{Bug, if_planted, is_planted};
 use crate::id::IndexId;
 
 /// Documents of one hash, index and id: the rows that mean it.
@@ -25,30 +26,6 @@ pub fn plan<C: Chunks>(
     full: bool,
     failed_items_max: usize,
 ) -> Option<PlanSummary> {
-    planned(table, chunks, allowed, full, failed_items_max, true)
-}
-
-/// The plan without the rule that only the last operation on a document is sent: for the simulator, which
-/// must find that it is missing.
-#[cfg(inventory_bug_bank)]
-pub fn plan_every_operation<C: Chunks>(
-    table: &mut SessionTable,
-    chunks: &C,
-    allowed: &[IndexId],
-    full: bool,
-    failed_items_max: usize,
-) -> Option<PlanSummary> {
-    planned(table, chunks, allowed, full, failed_items_max, false)
-}
-
-fn planned<C: Chunks>(
-    table: &mut SessionTable,
-    chunks: &C,
-    allowed: &[IndexId],
-    full: bool,
-    failed_items_max: usize,
-    one_operation_per_document: bool,
-) -> Option<PlanSummary> {
     table.full = full;
     table.chunks.sort_by_key(|chunk| chunk.key);
     let scheme = table.scheme.clone();
@@ -64,7 +41,7 @@ fn planned<C: Chunks>(
         }
     }
     let mut failures = Lowest::new(failed_items_max);
-    if one_operation_per_document && mark_repeated(table) {
+    if !is_planted(Bug::EveryOperationSent) && mark_repeated(table) {
         let groups = confirm(table, chunks)?;
         supersede(table, groups, &mut failures);
     }
@@ -138,7 +115,8 @@ fn confirm<C: Chunks>(table: &SessionTable, chunks: &C) -> Option<Groups> {
 fn supersede(table: &mut SessionTable, groups: Groups, failures: &mut Lowest) {
     for places in groups.into_values() {
         let row = |place: &usize| table.rows.get(*place).copied();
-        let Some(winner) = places.iter().filter_map(row).max_by_key(|row| row.seq) else {
+        let rank = |row: &Row| if_planted(Bug::FirstOperationWins, !row.seq, row.seq);
+        let Some(winner) = places.iter().filter_map(row).max_by_key(rank) else {
             continue;
         };
         for place in places {

@@ -7,6 +7,7 @@ use super::table::{
     Wanted, side, walk,
 };
 use super::{Class, Part, json};
+use crate::bug::{Bug, is_planted};
 use crate::id::IndexId;
 
 /// Appends the operations of a part to a bulk body, and says how many they are. The same part gives the
@@ -121,7 +122,8 @@ impl<'t> Lines<'t> {
     }
 
     fn action(&mut self, index: IndexId, id: &str, out: &mut Vec<u8>) {
-        if self.index != Some(index) {
+        let is_kept = self.index.is_some() && is_planted(Bug::IndexOfNeighbour);
+        if self.index != Some(index) && !is_kept {
             self.index = Some(index);
             self.head.clear();
             self.head.extend_from_slice(self.action);
@@ -137,7 +139,8 @@ impl<'t> Lines<'t> {
 
     /// The rest of a document behind its overlay.
     fn document(&self, row: &Row, payload: &[u8], out: &mut Vec<u8>) -> Option<()> {
-        let (before, after) = if row.marks.has(Marks::OVERLAY) {
+        let is_cut = !is_planted(Bug::OwnOverlayKept);
+        let (before, after) = if row.marks.has(Marks::OVERLAY) && is_cut {
             json::inside_without_overlay(payload)?
         } else {
             (json::inside(payload)?, b"".as_slice())
@@ -148,7 +151,7 @@ impl<'t> Lines<'t> {
             out.extend_from_slice(before);
             out.extend_from_slice(after);
         }
-        if row.marks.has(Marks::LINE_BREAK) {
+        if row.marks.has(Marks::LINE_BREAK) && !is_planted(Bug::LineBreaksKept) {
             for byte in out.get_mut(start..)? {
                 if matches!(byte, b'\n' | b'\r') {
                     *byte = b' ';

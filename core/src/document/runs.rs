@@ -49,25 +49,43 @@ impl fmt::Display for Run {
 }
 
 /// A set of members as ascending, disjoint, non-adjacent runs.
+///
+/// Most sets are one run: what a session received, what it sends. Those take no memory of their own.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub struct Runs {
-    runs: Vec<Run>,
+pub struct Runs(Held);
+
+/// How the runs are held: each number of them in one way only, so that equal sets are equal values.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+enum Held {
+    #[default]
+    None,
+    One(Run),
+    /// Two or more.
+    Many(Vec<Run>),
+}
+
+impl From<Vec<Run>> for Held {
+    fn from(runs: Vec<Run>) -> Self {
+        match runs[..] {
+            [] => Self::None,
+            [only] => Self::One(only),
+            _ => Self::Many(runs),
+        }
+    }
 }
 
 impl Runs {
     /// The empty set.
     #[must_use]
     pub const fn new() -> Self {
-        Self { runs: Vec::new() }
+        Self(Held::None)
     }
 
     /// The members `0..count`.
     #[must_use]
     pub fn up_to(count: u32) -> Self {
         match count.checked_sub(1) {
-            Some(last) => Self {
-                runs: vec![Run { first: 0, last }],
-            },
+            Some(last) => Self(Held::One(Run { first: 0, last })),
             None => Self::new(),
         }
     }
@@ -75,105 +93,92 @@ impl Runs {
     /// The runs, ascending.
     #[must_use]
     pub fn as_slice(&self) -> &[Run] {
-        &self.runs
+        match &self.0 {
+            Held::None => &[],
+            Held::One(run) => std::slice::from_ref(run),
+            Held::Many(runs) => runs,
+        }
+    }
+
+    /// Changes them as a list.
+    fn edit<R>(&mut self, change: impl FnOnce(&mut Vec<Run>) -> R) -> R {
+        let mut runs = match std::mem::take(&mut self.0) {
+            Held::None => Vec::new(),
+            Held::One(run) => vec![run],
+            Held::Many(runs) => runs,
+        };
+        let result = change(&mut runs);
+        self.0 = Held::from(runs);
+        result
     }
 
     /// Whether there is no member.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.runs.is_empty()
+        matches!(self.0, Held::None)
     }
 
     /// How many members.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.runs.iter().map(|run| run.count()).sum()
+        self.as_slice().iter().map(|run| run.count()).sum()
     }
 
     /// The largest member.
     #[must_use]
     pub fn last(&self) -> Option<u32> {
-        self.runs.last().map(|run| run.last)
+        self.as_slice().last().map(|run| run.last)
     }
 
     /// Whether a member is in the set.
     #[must_use]
     pub fn contains(&self, member: u32) -> bool {
-        let after = self.runs.partition_point(|run| run.first <= member);
-        after > 0 && self.runs[after - 1].last >= member
+        let runs = self.as_slice();
+        let after = runs.partition_point(|run| run.first <= member);
+        after > 0 && runs[after - 1].last >= member
     }
 
     /// Adds a run; what is already there is kept once. Appending at the end, the usual case, is O(1).
     pub fn insert(&mut self, run: Run) {
-        if let Some(tail) = self.runs.last_mut() {
-            if run.first >= tail.first {
-                if run.first <= tail.last.saturating_add(1) {
-                    tail.last = tail.last.max(run.last);
-                } else {
-                    self.runs.push(run);
+        match &mut self.0 {
+            Held::None => self.0 = Held::One(run),
+            Held::One(only) if touch(*only, run) => *only = union(*only, run),
+            Held::Many(runs) => {
+                insert(runs, run);
+                if let [only] = runs[..] {
+                    self.0 = Held::One(only);
                 }
-                return;
             }
-        } else {
-            self.runs.push(run);
-            return;
+            Held::One(_) => self.edit(|runs| insert(runs, run)),
         }
-        let begin = self
-            .runs
-            .partition_point(|each| each.last.saturating_add(1) < run.first);
-        let end = self
-            .runs
-            .partition_point(|each| each.first <= run.last.saturating_add(1));
-        if begin == end {
-            self.runs.insert(begin, run);
-            return;
-        }
-        let merged = Run {
-            first: run.first.min(self.runs[begin].first),
-            last: run.last.max(self.runs[end - 1].last),
-        };
-        self.runs.splice(begin..end, std::iter::once(merged));
     }
 
     /// Adds all members of another set.
     pub fn extend(&mut self, other: &Self) {
-        for run in &other.runs {
+        for run in other.as_slice() {
             self.insert(*run);
         }
     }
 
     /// Removes a run's members, where they are.
     pub fn remove(&mut self, run: Run) {
-        let begin = self.runs.partition_point(|each| each.last < run.first);
-        let end = self.runs.partition_point(|each| each.first <= run.last);
-        if begin >= end {
-            return;
+        match self.0 {
+            Held::None => {}
+            Held::One(only) if run.first <= only.first && only.last <= run.last => {
+                self.0 = Held::None;
+            }
+            Held::One(only) if run.last < only.first || only.last < run.first => {}
+            Held::One(_) | Held::Many(_) => self.edit(|runs| remove(runs, run)),
         }
-        let mut rest = Vec::with_capacity(2);
-        let head = self.runs[begin];
-        let tail = self.runs[end - 1];
-        if head.first < run.first {
-            rest.push(Run {
-                first: head.first,
-                last: run.first - 1,
-            });
-        }
-        if tail.last > run.last {
-            rest.push(Run {
-                first: run.last + 1,
-                last: tail.last,
-            });
-        }
-        self.runs.splice(begin..end, rest);
     }
 
     /// The members of a run that are not in the set, ascending.
     #[must_use]
     pub fn missing_in(&self, run: Run) -> Self {
-        let mut missing = Self::new();
-        missing.runs.push(run);
-        let begin = self.runs.partition_point(|each| each.last < run.first);
-        for each in self.runs[begin..]
+        let mut missing = Self(Held::One(run));
+        let runs = self.as_slice();
+        let begin = runs.partition_point(|each| each.last < run.first);
+        for each in runs[begin..]
             .iter()
             .take_while(|each| each.first <= run.last)
         {
@@ -184,37 +189,104 @@ impl Runs {
 
     /// Takes away up to `count` of the lowest members and returns them.
     pub fn take_lowest(&mut self, count: u64) -> Self {
-        let mut taken = Self::new();
-        let mut wanted = count;
-        let mut whole = 0;
-        for run in &mut self.runs {
-            if wanted == 0 {
-                break;
-            }
-            let here = run.count();
-            if here <= wanted {
-                taken.runs.push(*run);
-                wanted -= here;
-                whole += 1;
-            } else {
-                // `wanted` is below this run's count and so fits a sequence.
-                let cut = run.first + u32::try_from(wanted).unwrap_or(u32::MAX);
-                taken.runs.push(Run {
-                    first: run.first,
-                    last: cut - 1,
-                });
-                run.first = cut;
-                wanted = 0;
-            }
+        if self.count() <= count {
+            return std::mem::take(self);
         }
-        self.runs.drain(..whole);
-        taken
+        let taken = self.edit(|runs| take_lowest(runs, count));
+        Self(Held::from(taken))
     }
 
     /// Each member, ascending.
     pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
-        self.runs.iter().flat_map(|run| run.first..=run.last)
+        self.as_slice().iter().flat_map(|run| run.first..=run.last)
     }
+}
+
+/// Whether two runs overlap or are adjacent: then their union is one run.
+fn touch(one: Run, other: Run) -> bool {
+    one.first <= other.last.saturating_add(1) && other.first <= one.last.saturating_add(1)
+}
+
+/// The one run of two that [`touch`].
+fn union(one: Run, other: Run) -> Run {
+    Run {
+        first: one.first.min(other.first),
+        last: one.last.max(other.last),
+    }
+}
+
+fn insert(runs: &mut Vec<Run>, run: Run) {
+    match runs.last_mut() {
+        Some(tail) if run.first >= tail.first => {
+            if touch(*tail, run) {
+                *tail = union(*tail, run);
+            } else {
+                runs.push(run);
+            }
+            return;
+        }
+        Some(_) => {}
+        None => return runs.push(run),
+    }
+    let begin = runs.partition_point(|each| each.last.saturating_add(1) < run.first);
+    let end = runs.partition_point(|each| each.first <= run.last.saturating_add(1));
+    if begin == end {
+        return runs.insert(begin, run);
+    }
+    let merged = union(union(runs[begin], runs[end - 1]), run);
+    runs.splice(begin..end, std::iter::once(merged));
+}
+
+fn remove(runs: &mut Vec<Run>, run: Run) {
+    let begin = runs.partition_point(|each| each.last < run.first);
+    let end = runs.partition_point(|each| each.first <= run.last);
+    if begin >= end {
+        return;
+    }
+    let mut rest = Vec::with_capacity(2);
+    let head = runs[begin];
+    let tail = runs[end - 1];
+    if head.first < run.first {
+        rest.push(Run {
+            first: head.first,
+            last: run.first - 1,
+        });
+    }
+    if tail.last > run.last {
+        rest.push(Run {
+            first: run.last + 1,
+            last: tail.last,
+        });
+    }
+    runs.splice(begin..end, rest);
+}
+
+fn take_lowest(runs: &mut Vec<Run>, count: u64) -> Vec<Run> {
+    let mut taken = Vec::new();
+    let mut wanted = count;
+    let mut whole = 0;
+    for run in runs.iter_mut() {
+        if wanted == 0 {
+            break;
+        }
+        let here = run.count();
+        if here <= wanted {
+            taken.push(*run);
+            wanted -= here;
+            whole += 1;
+        } else {
+            // `wanted` is below this run's count and so fits a sequence.
+            let cut = run.first + u32::try_from(wanted).unwrap_or(u32::MAX);
+            taken.push(Run {
+                first: run.first,
+                last: cut - 1,
+            });
+            run.first = cut;
+            wanted = 0;
+        }
+    }
+    runs.drain(..whole);
+    taken
 }
 
 impl FromIterator<Run> for Runs {

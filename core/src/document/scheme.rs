@@ -3,6 +3,7 @@
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::overlay;
+use crate::bug::{Bug, is_planted};
 use crate::config::{Catalogue, Config};
 use crate::id::{AgentId, IndexId};
 use crate::wire::AgentInfo;
@@ -55,6 +56,9 @@ impl Scheme {
     /// What stands before an agent's own ids: `<cluster>_<agent, padded to 3>_`.
     #[must_use]
     pub fn id_prefix(&self, agent: AgentId) -> String {
+        if is_planted(Bug::IdNotPadded) {
+            return format!("{}_{}_", self.cluster, agent.0);
+        }
         format!("{}_{:03}_", self.cluster, agent.0)
     }
 
@@ -108,11 +112,7 @@ pub(super) fn escaped_bytes(text: &str) -> usize {
 /// Appends a text as the inside of a JSON string.
 pub(super) fn write_escaped(text: &str, out: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
-    // A fold without an early end is a handful of vector instructions; an id seldom needs escapes.
-    if !text
-        .bytes()
-        .fold(false, |found, byte| found | must_escape(byte))
-    {
+    if !has_escapes(text) || is_planted(Bug::IdNotEscaped) {
         out.extend_from_slice(text.as_bytes());
         return;
     }

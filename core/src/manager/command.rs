@@ -158,7 +158,7 @@ pub enum Reply {
     /// The answer to a Start.
     StartAck(Box<StartAck>),
     /// An intermediate or final answer to a session.
-    EndAck(Box<EndAck>),
+    EndAck(Arc<EndAck>),
     /// Sequences that did not arrive.
     ReqRet(Box<ReqRet>),
     /// The answer to a Hello.

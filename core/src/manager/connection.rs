@@ -1,6 +1,9 @@
 //! Connections: who may be paused or closed, and when.
 
+use std::sync::Arc;
+
 use super::{Command, ConnectionKind, FrameFlaw, Manager, Observation, Out, Reply, Timer};
+use crate::bug::{Bug, is_planted};
 use crate::id::{ConnectionId, NO_SESSION, Peer};
 use crate::wire::{EndAck, Hello, PROTOCOL_VERSION, Reason, Status};
 
@@ -32,6 +35,9 @@ impl<P> Manager<P> {
 
     /// Its sessions go on: a closed connection counts as read, so their idle timers run.
     pub(super) fn on_closed(&mut self, connection: ConnectionId) {
+        if is_planted(Bug::ConnectionKept) {
+            return;
+        }
         let was_paused = self
             .connections
             .remove(&connection)
@@ -108,7 +114,7 @@ impl<P> Manager<P> {
         };
         out.push(Command::Reply {
             peer,
-            message: Reply::EndAck(Box::new(ack)),
+            message: Reply::EndAck(Arc::new(ack)),
         });
     }
 
@@ -139,7 +145,8 @@ impl<P> Manager<P> {
             "more bytes answered than were open"
         );
         connection.open_bytes = connection.open_bytes.saturating_sub(bytes);
-        if connection.paused && connection.open_bytes <= limit / 2 {
+        let stays = is_planted(Bug::ConnectionStaysPaused);
+        if connection.paused && connection.open_bytes <= limit / 2 && !stays {
             connection.paused = false;
             out.push(Command::Resume { connection: id });
             self.wake_idle_timers(id);

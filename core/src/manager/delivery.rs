@@ -2,9 +2,8 @@
 //! 5 and 6).
 
 use super::session::{CLASSES, Delivery, Doom, Loads, Phase, Plan, Queue, Session, Step, place};
-use super::{
-    Command, IndexState, ListingOutcome, Manager, Observation, Out, Rule, Stopping, Timer,
-};
+use super::{Command, IndexState, ListingOutcome, Manager, Observation, Out, Stopping, Timer};
+use crate::bug::{Bug, if_planted, is_planted};
 use crate::document::{ChunkLoad, Class, DiffSummary, Failures, PlanSummary, Runs};
 use crate::id::{AgentId, IndexId, ModuleId, SessionId};
 use crate::time::Tick;
@@ -70,11 +69,11 @@ impl<P> Manager<P> {
 
     /// Begins with the session at the head of a lane, if it is planned.
     pub(super) fn start_lane(&mut self, lane: (AgentId, ModuleId), out: &mut Out<P>) {
-        let Some(id) = self
-            .lanes
-            .get(&lane)
-            .and_then(|lane| lane.sessions.front().copied())
-        else {
+        let Some(id) = self.lanes.get(&lane).and_then(|lane| {
+            let last = lane.sessions.len().saturating_sub(1);
+            let place = if_planted(Bug::LaneOvertaken, last, 0);
+            lane.sessions.get(place).copied()
+        }) else {
             return;
         };
         let budget_ms = self.config.delivery_deadline_ms;
@@ -134,7 +133,8 @@ impl<P> Manager<P> {
         let Some((session, delivery)) = self.delivery(id) else {
             return;
         };
-        if delivery.in_flight == 0 && delivery.isolated == 0 {
+        let is_early = is_planted(Bug::VerdictBeforeLastAnswer);
+        if (delivery.in_flight == 0 || is_early) && delivery.isolated == 0 {
             if delivery.doom.is_some() {
                 return self.conclude(id, out);
             }
@@ -215,10 +215,11 @@ impl<P> Manager<P> {
         let is_only_upserts = deletes.is_empty() && removals.is_empty();
         let gated = !is_only_upserts
             && self.taint_of((session.agent, session.module)).is_some()
-            && self.rules.holds(Rule::TaintGatesDeletes);
+            && !is_planted(Bug::DeletesDuringTaint);
         let may_delete =
             |queue: &Queue| !queue.again.is_empty() || (!gated && !queue.fresh.is_empty());
         let upserts_done = upserts.is_empty() && delivery.in_flight == 0 && delivery.isolated == 0;
+        let upserts_done = upserts_done || is_planted(Bug::RemovalsBeforeUpserts);
         let removes = (upserts_done || delivery.removing()) && may_delete(removals);
         Sendable([
             (!upserts.is_empty()).then_some(Class::Upsert),
@@ -259,7 +260,7 @@ impl<P> Manager<P> {
             return Wait::None;
         };
         let waits_for_taint = match delivery.step {
-            Step::Unlisted | Step::ListingFailed => self.rules.holds(Rule::TaintGatesListings),
+            Step::Unlisted | Step::ListingFailed => !is_planted(Bug::ListingsDuringTaint),
             Step::Sending => delivery.in_flight == 0 && self.sendable(id).is_empty(),
             Step::Listing | Step::Diffing | Step::Judging => false,
         };
@@ -384,6 +385,7 @@ impl<P> Manager<P> {
             None => return,
         };
         let delay_ms = self.backoff_ms(attempts);
+        let delay_ms = if_planted(Bug::RetryWithoutBackoff, 0, delay_ms);
         self.timers.arm(Timer::Retry(id), self.now + delay_ms);
     }
 
@@ -515,6 +517,9 @@ impl<P> Manager<P> {
 
     /// A paused index is tried again with whatever waits for it.
     pub(super) fn on_index_timer(&mut self, index: IndexId, out: &mut Out<P>) {
+        if is_planted(Bug::PausedIndexNeverTried) {
+            return;
+        }
         if let Some(slot) = self.indices.get_mut(usize::from(index.0)) {
             *slot = IndexState::Open;
         }
@@ -531,7 +536,7 @@ impl<P> Manager<P> {
             scope,
             phase,
             ..
-        } = &mut **session;
+        } = session;
         match phase {
             Phase::Delivering(delivery) => {
                 let facts = SessionFacts {

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::session::{Queue, Room, place};
-use super::{Command, Manager, Out, Rule, Timer, next_bulk};
+use super::{Command, Manager, Out, Timer, next_bulk};
+use crate::bug::{Bug, is_planted};
 use crate::document::{Class, Part, Runs};
 use crate::id::{BulkId, SessionId};
 use crate::time::Tick;
@@ -148,7 +149,7 @@ impl<P> Manager<P> {
                     None => continue,
                 };
                 let gated = part.class != Class::Upsert
-                    && self.rules.holds(Rule::TaintGatesDeletes)
+                    && !is_planted(Bug::DeletesDuringTaint)
                     && self.taint_of(lane).is_some();
                 if gated || self.is_stalled(part.session) {
                     if let Some((_, delivery)) = self.delivery(part.session) {
@@ -203,7 +204,7 @@ impl<P> Manager<P> {
 
     /// Moves what fits of one class of one session into the request.
     fn take(&mut self, id: SessionId, class: Class, room: &mut Room, sent: &mut Vec<Sent>) {
-        let gated = class != Class::Upsert && self.rules.holds(Rule::TaintGatesDeletes);
+        let gated = class != Class::Upsert && !is_planted(Bug::DeletesDuringTaint);
         let tainted = match self.delivery(id) {
             Some((session, _)) => (session.agent, session.module),
             None => return,
@@ -249,7 +250,7 @@ impl<P> Manager<P> {
                 .get(&part.agent)
                 .map_or(self.bound, |agent| self.bound.max(agent.bound));
             assert!(
-                part.version < bound || !self.rules.holds(Rule::BoundBeforeSend),
+                part.version < bound || is_planted(Bug::BoundIgnored),
                 "a version at or above the durable bound is never sent"
             );
             if let Some((_, delivery)) = self.delivery(part.session) {

@@ -1,6 +1,7 @@
 //! Versions: grants, floors and the durable bound (`docs/protocol.md` section 5).
 
-use super::{AgentFloor, Command, Manager, Out, Record, Rule};
+use super::{AgentFloor, Command, Manager, Out, Record};
+use crate::bug::{Bug, if_planted, is_planted};
 use crate::id::{AgentId, RecordId, VERSION_CEILING, VERSION_STEP, Version};
 
 /// An agent's own bound is made durable so far ahead of what is needed.
@@ -33,7 +34,8 @@ impl<P> Manager<P> {
             agent.granted == Version(0) || version.0 >= agent.granted.0 + VERSION_STEP,
             "grants of one agent lie a step apart"
         );
-        if version < self.bound.max(agent.bound) || !self.rules.holds(Rule::BoundBeforeSend) {
+        let version = if_planted(Bug::VersionRepeated, common, version);
+        if version < self.bound.max(agent.bound) || is_planted(Bug::BoundIgnored) {
             agent.granted = version;
             return Some(version);
         }
@@ -90,7 +92,7 @@ impl<P> Manager<P> {
 
     /// Learns of a version that the Indexer holds.
     pub(super) fn raise_floor(&mut self, id: AgentId, version: Version) {
-        if version <= VERSION_CEILING {
+        if version <= VERSION_CEILING && !is_planted(Bug::FloorIgnored) {
             let agent = self.agents.entry(id).or_default();
             agent.floor = agent.floor.max(version);
         }

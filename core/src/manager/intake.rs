@@ -6,6 +6,7 @@ use rand_core::Rng;
 
 use super::session::{Intake, Phase, Session};
 use super::{Command, Health, Manager, Observation, Out, Reply, Stopping, Timer};
+use crate::bug::{Bug, is_planted};
 use crate::id::{AgentId, IndexId, ModuleId, NO_SESSION, Peer, SessionId, Version};
 use crate::wire::{AgentInfo, Mode, Reason, Start, StartAck, Status};
 
@@ -53,13 +54,13 @@ impl<P> Manager<P> {
     pub(super) fn on_start(
         &mut self,
         peer: Peer,
-        start: Start,
+        mut start: Start,
         digest: [u8; 16],
         out: &mut Out<P>,
     ) {
         self.good_frame(peer);
         match self.admit(peer, &start, digest, out) {
-            Ok(Some(session)) => self.accept(session, &start, out),
+            Ok(Some(session)) => self.accept(session, &mut start, out),
             Ok(None) => {}
             Err(refusal) => self.refuse(peer, &start, refusal, out),
         }
@@ -86,7 +87,8 @@ impl<P> Manager<P> {
         let Some(module) = self.config.catalogue.module(&start.module) else {
             return Err(Refusal::error(Reason::InvalidMessage, "unknown module"));
         };
-        if start.nonce != 0 && self.answer_known_nonce(peer, module, start, digest, out)? {
+        let is_new = start.nonce == 0 || is_planted(Bug::RetransmissionOpensAnother);
+        if !is_new && self.answer_known_nonce(peer, module, start, digest, out)? {
             return Ok(None);
         }
         let request = self.understand(module, start)?;
@@ -143,13 +145,12 @@ impl<P> Manager<P> {
                 return Ok(true);
             }
         }
-        for id in &lane.finished {
-            let finished = &self.finished[id];
+        for finished in &lane.finished {
             if finished.nonce == start.nonce {
                 if finished.digest != digest {
                     return Err(differs());
                 }
-                let id = *id;
+                let id = finished.id;
                 self.acknowledge_start(id, peer, start, out);
                 return Ok(true);
             }
@@ -166,7 +167,7 @@ impl<P> Manager<P> {
     /// Moves a session to a newer connection of its agent.
     fn move_session(&mut self, id: SessionId, peer: Peer) {
         let deadline = self.now + self.config.idle_timeout_ms;
-        let newer = |session: &&mut Box<Session>| peer.connection > session.peer.connection;
+        let newer = |session: &&mut Session| peer.connection > session.peer.connection;
         if let Some(session) = self.sessions.get_mut(&id).filter(newer) {
             session.peer = peer;
             if session.waits_for_agent() {
@@ -305,7 +306,7 @@ impl<P> Manager<P> {
             self.finish(id, Status::Error, Reason::SessionReplaced, detail, out);
             return Ok(());
         }
-        if lane.sessions.len() >= 2 {
+        if lane.sessions.len() >= 2 && !is_planted(Bug::ThirdSessionInLane) {
             return Err(Refusal::offline(
                 Reason::AgentBusy,
                 "two sessions wait for their verdict",
@@ -339,7 +340,7 @@ impl<P> Manager<P> {
         }
     }
 
-    fn accept(&mut self, session: Box<Session>, start: &Start, out: &mut Out<P>) {
+    fn accept(&mut self, session: Box<Session>, start: &mut Start, out: &mut Out<P>) {
         let id = session.id;
         let peer = session.peer;
         let lane = self
@@ -367,7 +368,7 @@ impl<P> Manager<P> {
             .arm(Timer::SessionMax(id), self.now + self.config.session_max_ms);
         self.timers
             .arm(Timer::Idle(id), self.now + self.config.idle_timeout_ms);
-        let info: Arc<AgentInfo> = Arc::new(start.agent.clone().unwrap_or_default());
+        let info: Arc<AgentInfo> = Arc::new(start.agent.take().unwrap_or_default());
         out.push(Command::Open {
             session: id,
             agent: session.agent,
@@ -377,7 +378,7 @@ impl<P> Manager<P> {
             agent: session.agent,
             module: session.module,
         }));
-        self.sessions.insert(id, session);
+        self.sessions.insert(session);
         self.acknowledge_start(id, peer, start, out);
     }
 
@@ -403,6 +404,9 @@ impl<P> Manager<P> {
             agent: peer.agent,
             reason: refusal.reason,
         }));
+        if refusal.status == Status::Offline && is_planted(Bug::RefusalSilent) {
+            return;
+        }
         let retry_after_ms = self.retry_after_ms();
         // A base peer knows Ok and Error only.
         let status = if start.protocol_version == 0 {

@@ -66,12 +66,8 @@ impl<P> Manager<P> {
                 "an agent's sessions"
             );
         }
-        let kept: usize = self.finished.len();
-        assert_eq!(
-            kept,
-            self.finished_order.len(),
-            "finished sessions are in order once each"
-        );
+        let kept: usize = self.lanes.values().map(|lane| lane.finished.len()).sum();
+        assert_eq!(kept, self.finished.len(), "each kept verdict is known once");
         let ready = |id: &crate::id::SessionId| match &self.sessions.get(id)?.phase {
             Phase::Delivering(delivery) => delivery.ready_bytes,
             _ => None,
@@ -112,8 +108,9 @@ impl<P> Manager<P> {
                 deciding <= 1,
                 "one session per lane has undecided operations"
             );
-            for id in &entry.finished {
-                assert!(self.finished.contains_key(id), "a lane's verdict is kept");
+            for finished in &entry.finished {
+                let known = self.finished.get(&finished.id);
+                assert_eq!(known, Some(lane), "a lane's verdict can be found");
             }
         }
         assert_eq!(in_lanes, self.sessions.len(), "every session is in a lane");

@@ -1,7 +1,10 @@
 //! Data and End: staging, gaps, completeness (`docs/protocol.md` sections 3.2 to 3.4).
 
+use std::sync::Arc;
+
 use super::session::{Intake, Phase, Session};
 use super::{Command, ConnectionKind, Manager, Observation, OpenStage, Out, Reply, Timer};
+use crate::bug::{Bug, is_planted};
 use crate::document::{FrameSummary, Run, Runs};
 use crate::id::{NO_SESSION, Peer, SessionId, StageId};
 use crate::wire::{EndAck, Mode, Pair, Reason, ReqRet, Status};
@@ -28,7 +31,7 @@ impl<P> Manager<P> {
     fn find(&mut self, peer: Peer, id: SessionId, out: &mut Out<P>) -> Found {
         let owner = match self.sessions.get(&id) {
             Some(session) => Some(session.agent),
-            None => self.finished.get(&id).map(|finished| finished.agent),
+            None => self.finished.get(&id).map(|(agent, _)| *agent),
         };
         let Some(owner) = owner.filter(|_| id != NO_SESSION) else {
             out.push(Command::Observe(Observation::UnknownSession {
@@ -38,7 +41,8 @@ impl<P> Manager<P> {
             self.reply_error(peer, id, Reason::SessionNotFound, detail, out);
             return Found::Answered;
         };
-        if owner != peer.agent {
+        let is_foreign = owner != peer.agent && !is_planted(Bug::ForeignMessagesTaken);
+        if is_foreign {
             out.push(Command::Observe(Observation::IdentityMismatch {
                 agent: peer.agent,
                 session: id,
@@ -50,6 +54,7 @@ impl<P> Manager<P> {
         match self.sessions.get(&id) {
             None => Found::Finished,
             Some(session) if session.peer.connection == peer.connection => Found::Live,
+            Some(_) if is_planted(Bug::ForeignMessagesTaken) => Found::Live,
             Some(_) => {
                 let detail = "the session belongs to another connection".to_owned();
                 self.reply_error(peer, id, Reason::SessionNotFound, detail, out);
@@ -134,6 +139,9 @@ impl<P> Manager<P> {
         if !matches!(session.phase, Phase::Collecting) {
             return fresh;
         }
+        if is_planted(Bug::DuplicateStagedAgain) {
+            return frame.sequences.clone();
+        }
         for run in frame.sequences.as_slice() {
             for stored in session.intake.received.missing_in(*run).as_slice() {
                 fresh.extend(&session.intake.open.missing_in(*stored));
@@ -206,6 +214,9 @@ impl<P> Manager<P> {
         let stage = StageId(self.next_stage);
         if let Some(session) = self.sessions.get_mut(&id) {
             session.intake.open.extend(&fresh);
+            if is_planted(Bug::ReceivedBeforeStored) {
+                session.intake.received.extend(&fresh);
+            }
             session.intake.open_writes += 1;
             session.intake.bytes += bytes;
             if let Some(agent) = self.agents.get_mut(&session.agent) {
@@ -294,8 +305,12 @@ impl<P> Manager<P> {
         self.good_frame(peer);
         match self.find(peer, id, out) {
             Found::Answered => return,
+            Found::Finished if is_planted(Bug::VerdictForgotten) => return,
             Found::Finished => return self.repeat_verdict(peer, id, out),
             Found::Live => {}
+        }
+        if is_planted(Bug::ProcessingTooEarly) {
+            self.say_processing(id, out);
         }
         let idle_deadline = self.now + self.config.idle_timeout_ms;
         let Some(session) = self.sessions.get_mut(&id) else {
@@ -324,7 +339,8 @@ impl<P> Manager<P> {
         if !session.waits_for_agent() {
             return;
         }
-        if session.intake.end_received && session.intake.is_complete(session.size) {
+        let is_complete = session.intake.is_complete(session.size) || is_planted(Bug::GapsIgnored);
+        if session.intake.end_received && is_complete {
             return self.complete(id, out);
         }
         // The agent owes something again: the limit runs from here, not from a duplicate.
@@ -334,7 +350,10 @@ impl<P> Manager<P> {
         }
         let missing = session.intake.missing(session.size);
         let first = missing.as_slice().first().map_or(0, |run| run.first);
-        let was_asked = session.intake.asked_upto.is_some_and(|last| first <= last);
+        let was_asked = session
+            .intake
+            .asked_upto
+            .is_some_and(|last| first <= last || is_planted(Bug::LaterGapsNotAsked));
         if was_asked && !session.intake.reopened {
             return;
         }
@@ -363,7 +382,9 @@ impl<P> Manager<P> {
     }
 
     fn complete(&mut self, id: SessionId, out: &mut Out<P>) {
-        self.timers.disarm(Timer::Idle(id));
+        if !is_planted(Bug::DeliverySwept) {
+            self.timers.disarm(Timer::Idle(id));
+        }
         let now = self.now;
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
@@ -400,7 +421,7 @@ impl<P> Manager<P> {
         };
         out.push(Command::Reply {
             peer: session.peer,
-            message: Reply::EndAck(Box::new(ack)),
+            message: Reply::EndAck(Arc::new(ack)),
         });
     }
 
@@ -409,7 +430,8 @@ impl<P> Manager<P> {
         let Some(session) = self.sessions.get(&id) else {
             return;
         };
-        if !session.waits_for_agent() || !self.is_read(session.peer.connection) {
+        let is_ours = !session.waits_for_agent() && !is_planted(Bug::DeliverySwept);
+        if is_ours || !self.is_read(session.peer.connection) || is_planted(Bug::IdleNeverEnds) {
             return;
         }
         let Intake {

@@ -30,8 +30,8 @@ mod intake;
 mod invariants;
 mod items;
 mod outcome;
-mod rules;
 mod session;
+mod sessions;
 mod timers;
 mod verdict;
 
@@ -49,17 +49,17 @@ pub use command::{Command, IndexTrouble, Observation, Record, Reply, Tally};
 pub use event::{
     AgentFloor, ConnectionKind, Event, FrameFlaw, Health, IndexState, ListingOutcome, Unready,
 };
-pub use rules::{Rule, Rules};
 pub use timers::Timer;
 
+use crate::bug::{Bug, is_planted};
 use crate::config::Config;
 use crate::id::{AgentId, BulkId, ConnectionId, ModuleId, RecordId, SessionId, StageId, Version};
 use crate::time::Tick;
 use connection::Connection;
 use dispatch::Dispatch;
-use session::{Agent, Lane, Session};
+use session::{Agent, Lane};
+use sessions::Sessions;
 use timers::Timers;
-use verdict::Finished;
 
 /// How often what is kept without a session is looked through.
 const SWEEP_INTERVAL_MS: u64 = 60_000;
@@ -68,22 +68,19 @@ const SWEEP_INTERVAL_MS: u64 = 60_000;
 #[derive(Debug, Clone)]
 pub struct Manager<P> {
     config: Config,
-    rules: Rules,
     rng: ChaCha8Rng,
     now: Tick,
     clock: HybridClock,
     timers: Timers,
 
     connections: BTreeMap<ConnectionId, Connection>,
-    /// Boxed: they come and go in random order, and the map moves its neighbours each time.
-    sessions: BTreeMap<SessionId, Box<Session>>,
+    sessions: Sessions,
     lanes: BTreeMap<(AgentId, ModuleId), Lane>,
     /// The lanes that were tainted by themselves and may still be; looked through at each sweep.
     tainted: BTreeSet<(AgentId, ModuleId)>,
     agents: BTreeMap<AgentId, Agent>,
-    finished: BTreeMap<SessionId, Finished>,
-    /// The same, oldest first.
-    finished_order: BTreeMap<u64, SessionId>,
+    /// Finished sessions whose verdicts their lanes keep.
+    finished: BTreeMap<SessionId, (AgentId, ModuleId)>,
     last_finished: u64,
     finished_bytes: usize,
 
@@ -138,32 +135,21 @@ impl<P> Manager<P> {
     /// When the configuration does not [validate](Config::validate).
     #[must_use]
     pub fn new(config: Config, seed: [u8; 32]) -> Self {
-        Self::with_rules(config, seed, Rules::default())
-    }
-
-    /// The same, with a rule taken out in a bug bank.
-    ///
-    /// # Panics
-    /// When the configuration does not [validate](Config::validate).
-    #[must_use]
-    pub fn with_rules(config: Config, seed: [u8; 32], rules: Rules) -> Self {
         if let Err(reason) = config.validate() {
             panic!("the manager's configuration is contradictory: {reason}");
         }
         let indices = vec![IndexState::NotReady; config.catalogue.indices().len()];
         Self {
-            rules,
             rng: ChaCha8Rng::from_seed(seed),
             now: Tick(0),
             clock: HybridClock::default(),
             timers: Timers::default(),
             connections: BTreeMap::new(),
-            sessions: BTreeMap::new(),
+            sessions: Sessions::default(),
             lanes: BTreeMap::new(),
             tainted: BTreeSet::new(),
             agents: BTreeMap::new(),
             finished: BTreeMap::new(),
-            finished_order: BTreeMap::new(),
             last_finished: 0,
             finished_bytes: 0,
             stages: BTreeMap::new(),
@@ -229,7 +215,7 @@ impl<P> Manager<P> {
                 self.advance_all(out);
             }
             Event::ClockFloor { floor } => {
-                if self.rules.holds(Rule::ClockStartsAtBound) {
+                if !is_planted(Bug::ClockBelowBound) {
                     self.clock.raise(self.now, floor);
                 }
             }
@@ -240,7 +226,7 @@ impl<P> Manager<P> {
                 self.bytes_max = bytes;
             }
             Event::TaintAll { until } => {
-                if self.rules.holds(Rule::TaintAfterUncleanStart) {
+                if !is_planted(Bug::NoTaintAfterCrash) {
                     self.tainted_until = self.tainted_until.max(until);
                     self.advance_all(out);
                 }
@@ -312,7 +298,7 @@ impl<P> Manager<P> {
     }
 
     fn holds_lease(&self) -> bool {
-        self.now < self.lease_until || !self.rules.holds(Rule::LeaseBeforeSend)
+        self.now < self.lease_until || is_planted(Bug::LeaseIgnored)
     }
 
     fn on_timer(&mut self, timer: Timer, out: &mut Out<P>) {
@@ -337,7 +323,7 @@ impl<P> Manager<P> {
         if self.stopping == Stopping::No {
             self.stopping = Stopping::Asked;
         }
-        let sessions: Vec<SessionId> = self.sessions.keys().copied().collect();
+        let sessions: Vec<SessionId> = self.sessions.ids().collect();
         for session in sessions {
             self.doom_for_shutdown(session, out);
         }
@@ -348,6 +334,7 @@ impl<P> Manager<P> {
             && self.sessions.is_empty()
             && self.dispatch.in_flight.is_empty()
             && self.stages.is_empty()
+            && !is_planted(Bug::StopNeverEnds)
         {
             self.stopping = Stopping::Said;
             let clean = self.now >= self.tainted_until && self.tainted_lanes().next().is_none();

@@ -4,8 +4,9 @@
 use super::dispatch::{Flight, Sent};
 use super::session::place;
 use super::verdict::merge;
-use super::{Command, IndexTrouble, Manager, Observation, Out, Rule};
+use super::{Command, IndexTrouble, Manager, Observation, Out};
 use crate::answer::{BulkOutcome, PartOutcome, Refusal};
+use crate::bug::{Bug, is_planted};
 use crate::document::{Class, Part, Runs};
 use crate::id::{AgentId, BulkId, ModuleId, SessionId, VERSION_CEILING};
 use crate::wire::{Reason, Status};
@@ -39,6 +40,7 @@ impl<P> Manager<P> {
                 self.pause_dispatch();
             }
             BulkOutcome::Refused { refusal, .. } => self.refused(flight, refusal, out),
+            BulkOutcome::ReadFailed { .. } if is_planted(Bug::UnreadFrameSkipped) => {}
             BulkOutcome::ReadFailed { parts } => {
                 self.requeue(&flight);
                 for place in parts {
@@ -71,7 +73,8 @@ impl<P> Manager<P> {
 
     /// A byte was sent and there is no answer: each lane in it is tainted, each operation sent again.
     fn unknown(&mut self, flight: &Flight, out: &mut Out<P>) {
-        for sent in &flight.parts {
+        let is_noticed = |_: &&Sent| !is_planted(Bug::UnknownTakenAsStored);
+        for sent in flight.parts.iter().filter(is_noticed) {
             let part = &sent.part;
             out.push(Command::Observe(Observation::Retried {
                 operations: part.ordinals.count(),
@@ -88,7 +91,7 @@ impl<P> Manager<P> {
 
     /// From now on, and for `late_write_bound_ms`, something of this lane may still be applied.
     fn taint(&mut self, id: SessionId, out: &mut Out<P>) {
-        if !self.rules.holds(Rule::EveryGivenUpAttemptTaints) {
+        if is_planted(Bug::GivenUpAttemptForgotten) {
             return;
         }
         let Some(lane) = self
@@ -172,7 +175,8 @@ impl<P> Manager<P> {
         } else {
             Vec::new()
         };
-        for half in [second, parts] {
+        let is_kept = !is_planted(Bug::SplitLosesHalf);
+        for half in [second, parts].into_iter().skip(usize::from(!is_kept)) {
             let live: Vec<Part> = half.into_iter().filter(|part| self.isolate(part)).collect();
             if !live.is_empty() {
                 self.dispatch.isolated.push_front(live);
@@ -201,7 +205,7 @@ impl<P> Manager<P> {
         let id = sent.part.session;
         let class = sent.part.class;
         let most = self.config.failed_items_max;
-        let conflict_counts = self.rules.holds(Rule::ConflictIsNotStored);
+        let conflict_counts = !is_planted(Bug::ConflictTakenAsStored);
         let Some((session, delivery)) = self.delivery(id) else {
             return;
         };
@@ -219,7 +223,8 @@ impl<P> Manager<P> {
             (&outcome.missing, Some(IndexTrouble::Missing)),
             (&outcome.forbidden, Some(IndexTrouble::Forbidden)),
         ] {
-            for (index, ordinals) in runs {
+            let is_dropped = trouble.is_none() && is_planted(Bug::OverloadedItemDropped);
+            for (index, ordinals) in runs.iter().filter(|_| !is_dropped) {
                 retried += ordinals.count();
                 queue.take_back(ordinals, &sent.again);
                 troubles.extend(trouble.map(|trouble| (*index, trouble)));

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::verdict::Finished;
 use crate::document::{ChunkLoad, Class, Failures, Run, Runs};
 use crate::id::{AgentId, IndexId, ModuleId, Peer, SessionId, Version};
 use crate::time::Tick;
@@ -275,7 +276,7 @@ pub(super) struct Lane {
     /// The highest nonce seen; 0 if none.
     pub(super) nonce: u64,
     /// Finished sessions, oldest first.
-    pub(super) finished: VecDeque<SessionId>,
+    pub(super) finished: VecDeque<Finished>,
 }
 
 /// What is remembered of an agent across its lanes.

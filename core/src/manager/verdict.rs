@@ -1,7 +1,11 @@
 //! Verdicts: one per session, identically repeatable (`docs/protocol.md` sections 3.3 and 4).
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+
 use super::session::{Phase, Step, place};
-use super::{Command, IndexState, Manager, Observation, Out, Reply, Tally, Timer};
+use super::{Command, IndexState, Manager, Observation, Out, Reply, Tally};
+use crate::bug::{Bug, if_planted, is_planted};
 use crate::document::{Failure, Failures};
 use crate::id::{AgentId, IndexId, ModuleId, Peer, SessionId, VERSION_STEP, Version};
 use crate::time::Tick;
@@ -13,16 +17,19 @@ const DETAIL_BYTES_MAX: usize = 256;
 /// The list of failed items is cut where it would make the verdict larger than any frame limit allows.
 const FAILED_BYTES_MAX: usize = 256 << 10;
 
+/// When verdicts take more than their share of memory, the oldest are forgotten until so much of it is free
+/// again: they are put in order once for many of them.
+const FREED_AT_ONCE: usize = 8;
+
 /// A finished session, kept so that its verdict can be repeated.
 #[derive(Debug, Clone)]
 pub(super) struct Finished {
     /// Later ones have higher numbers.
     order: u64,
-    pub(super) agent: AgentId,
-    module: ModuleId,
+    pub(super) id: SessionId,
     pub(super) nonce: u64,
     pub(super) digest: [u8; 16],
-    ack: Box<EndAck>,
+    ack: Arc<EndAck>,
     at: Tick,
     bytes: usize,
 }
@@ -210,25 +217,19 @@ impl<P> Manager<P> {
                 }
             },
         }));
-        let message = Reply::EndAck(Box::new(ack.clone()));
+        let ack = Arc::new(ack);
         out.push(Command::Reply {
             peer: session.peer,
-            message,
+            message: Reply::EndAck(Arc::clone(&ack)),
         });
-        out.push(Command::Discard { session: id });
+        if !is_planted(Bug::StagingKept) {
+            out.push(Command::Discard { session: id });
+        }
 
         self.delivering.remove(&id);
-        for timer in [
-            Timer::Idle(id),
-            Timer::SessionMax(id),
-            Timer::Delivery(id),
-            Timer::PausedIndex(id),
-            Timer::Retry(id),
-            Timer::TaintEnd(id),
-        ] {
-            self.timers.disarm(timer);
-        }
+        self.timers.forget(id);
         let items = u64::from(session.size);
+        let items = if_planted(Bug::QuotaLeak, 0, items);
         self.items -= items;
         self.bytes -= session.intake.bytes;
         if let Some(agent) = self.agents.get_mut(&session.agent) {
@@ -250,75 +251,78 @@ impl<P> Manager<P> {
         id: SessionId,
         nonce: u64,
         digest: [u8; 16],
-        ack: EndAck,
+        ack: Arc<EndAck>,
     ) {
         let bytes = 512 + ack.detail.len() + ack.failed.iter().map(bytes_of).sum::<usize>();
-        let (agent, module) = lane;
-        let ack = Box::new(ack);
         self.last_finished += 1;
-        let order = self.last_finished;
-        let finished = Finished {
-            order,
-            agent,
-            module,
+        self.finished.insert(id, lane);
+        self.finished_bytes += bytes;
+        let kept = &mut self.lanes.entry(lane).or_default().finished;
+        kept.push_back(Finished {
+            order: self.last_finished,
+            id,
             nonce,
             digest,
             ack,
             at: self.now,
             bytes,
-        };
-        self.finished.insert(id, finished);
-        self.finished_order.insert(order, id);
-        self.finished_bytes += bytes;
-        let entry = self.lanes.entry(lane).or_default();
-        entry.finished.push_back(id);
-        if entry.finished.len() > self.config.verdicts_per_lane
-            && let Some(oldest) = entry.finished.front().copied()
-        {
-            self.forget(oldest);
+        });
+        if kept.len() > self.config.verdicts_per_lane {
+            self.forget_oldest(lane);
         }
-        while self.finished_bytes > self.config.verdict_bytes_max {
-            match self.finished_order.first_key_value() {
-                Some((_, oldest)) => self.forget(*oldest),
-                None => break,
-            }
+        if self.finished_bytes > self.config.verdict_bytes_max {
+            self.free_verdicts();
         }
     }
 
-    /// Forgets a verdict: from now on its session is not found.
-    fn forget(&mut self, id: SessionId) {
-        if let Some(gone) = self.finished.remove(&id) {
-            self.finished_order.remove(&gone.order);
+    /// Forgets the oldest verdict of a lane: from now on its session is not found.
+    fn forget_oldest(&mut self, lane: (AgentId, ModuleId)) {
+        let kept = self.lanes.get_mut(&lane).map(|lane| &mut lane.finished);
+        if let Some(gone) = kept.and_then(VecDeque::pop_front) {
+            self.finished.remove(&gone.id);
             self.finished_bytes -= gone.bytes;
-            if let Some(lane) = self.lanes.get_mut(&(gone.agent, gone.module)) {
-                lane.finished.retain(|other| *other != id);
+        }
+    }
+
+    /// Forgets the oldest verdicts of all lanes until a part of their share of memory is free.
+    fn free_verdicts(&mut self) {
+        let most = self.config.verdict_bytes_max;
+        let kept = most - most / FREED_AT_ONCE;
+        let mut order: Vec<(u64, (AgentId, ModuleId))> = Vec::new();
+        for (key, lane) in &self.lanes {
+            order.extend(lane.finished.iter().map(|each| (each.order, *key)));
+        }
+        order.sort_unstable();
+        for (_, lane) in order {
+            if self.finished_bytes <= kept {
+                break;
             }
+            self.forget_oldest(lane);
         }
     }
 
     /// The same verdict again, to whoever of its agent asks.
     pub(super) fn repeat_verdict(&self, peer: Peer, id: SessionId, out: &mut Out<P>) {
-        if let Some(finished) = self.finished.get(&id) {
-            let message = Reply::EndAck(finished.ack.clone());
+        let lane = self.finished.get(&id).and_then(|lane| self.lanes.get(lane));
+        let finished = lane.and_then(|lane| lane.finished.iter().find(|each| each.id == id));
+        if let Some(finished) = finished {
+            let message = Reply::EndAck(Arc::clone(&finished.ack));
             out.push(Command::Reply { peer, message });
         }
     }
 
     /// Drops what is kept without a session and is of no more use.
     pub(super) fn on_sweep(&mut self) {
-        while let Some((_, oldest)) = self.finished_order.first_key_value() {
-            let oldest = *oldest;
-            let at = self
-                .finished
-                .get(&oldest)
-                .map_or(Tick(0), |finished| finished.at);
-            if self.now.since(at) < self.config.verdict_kept_ms {
-                break;
+        let (now, kept_ms) = (self.now, self.config.verdict_kept_ms);
+        let is_old = |each: &Finished| now.since(each.at) >= kept_ms;
+        for lane in self.lanes.values_mut() {
+            while let Some(gone) = lane.finished.front().filter(|each| is_old(each)) {
+                self.finished.remove(&gone.id);
+                self.finished_bytes -= gone.bytes;
+                lane.finished.pop_front();
             }
-            self.forget(oldest);
         }
         self.tainted = self.tainted_lanes().copied().collect();
-        let now = self.now;
         self.lanes.retain(|_, lane| {
             !lane.sessions.is_empty() || !lane.finished.is_empty() || now < lane.tainted_until
         });

@@ -220,7 +220,7 @@ impl Context {
         };
         tracing::debug!(connection = %id, ?speaker, "connection ended: {ending}");
         for shard in shards {
-            let event = Box::new(Event::Closed { connection: id });
+            let event = Event::Closed { connection: id };
             if self.tell(shard, Message::Event(event)).await.is_err() {
                 break;
             }
@@ -357,9 +357,7 @@ impl Reading<'_> {
         };
         let event = read_event(&self.context.scheme, peer, frame);
         let shard = self.context.shard_of(agent);
-        self.context
-            .tell(shard, Message::Event(Box::new(event)))
-            .await
+        self.context.tell(shard, Message::Event(event)).await
     }
 }
 

@@ -217,7 +217,7 @@ impl Driver {
     async fn tell(&self, shard: Option<ShardId>, event: &manager::Event<std::convert::Infallible>) {
         for (place, queue) in self.shards.iter().enumerate() {
             if shard.is_none_or(|shard| usize::from(shard.0) == place) {
-                let event = Box::new(manager::widen(event.clone()));
+                let event = manager::widen(event.clone());
                 // A shard that is gone has stopped.
                 let _ = queue.send(ToShard::Event(event)).await;
             }

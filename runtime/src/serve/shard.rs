@@ -62,7 +62,7 @@ pub(super) type Payload = Box<ScannedFrame>;
 #[derive(Debug)]
 pub(super) enum Message {
     /// An event for the machine.
-    Event(Box<Event<Payload>>),
+    Event(Event<Payload>),
     /// A connection, and how it is written to.
     Connected {
         connection: ConnectionId,
@@ -114,6 +114,8 @@ pub(super) struct Shard {
     corked: VecDeque<(Instant, ConnectionId)>,
     /// Answers that came while commands were carried out.
     events: VecDeque<Event<Payload>>,
+    /// Of one event at a time; empty in between.
+    commands: Vec<Command<Payload>>,
     stopped: bool,
 }
 
@@ -160,6 +162,7 @@ impl Shard {
             unflushed: Vec::new(),
             corked: VecDeque::new(),
             events: VecDeque::new(),
+            commands: Vec::new(),
             stopped: false,
         }
     }
@@ -229,10 +232,10 @@ impl Shard {
     fn take(&mut self, message: Message) {
         match message {
             Message::Event(event) => {
-                if let Event::Closed { connection } = &*event {
+                if let Event::Closed { connection } = &event {
                     self.connections.remove(connection);
                 }
-                self.feed(*event);
+                self.feed(event);
             }
             Message::Connected {
                 connection,
@@ -254,7 +257,7 @@ impl Shard {
     /// Hands an event to the machine and carries out what it asks for, until nothing is left to do.
     fn feed(&mut self, event: Event<Payload>) {
         self.events.push_back(event);
-        let mut commands = Vec::new();
+        let mut commands = std::mem::take(&mut self.commands);
         while let Some(event) = self.events.pop_front() {
             self.parts
                 .manager
@@ -263,6 +266,7 @@ impl Shard {
                 self.execute(command);
             }
         }
+        self.commands = commands;
     }
 
     #[expect(

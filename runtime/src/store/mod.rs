@@ -390,7 +390,7 @@ const KEY_BYTES: usize = 33;
 const PREFIX_BYTES: usize = 17;
 
 /// Buckets of the buffer: about as many as it holds sessions when they are small.
-const BUCKETS: usize = 1 << 14;
+const BUCKETS: usize = 1 << 17;
 
 /// What a write batch has before its records.
 const BATCH_HEADER_BYTES: usize = 12;

@@ -12,7 +12,7 @@ impl Oracles {
     pub(crate) fn at_rest(&mut self, store_entries: usize) {
         if store_entries > 0 {
             self.fail(
-                "I-7",
+                "I-7 quota",
                 "an empty store at rest",
                 format!("{store_entries} frames"),
             );
@@ -24,7 +24,7 @@ impl Oracles {
             .map(|(session, _)| *session);
         if let Some(session) = open {
             self.fail(
-                "I-7",
+                "I-7 quota",
                 "no session at rest",
                 format!("session {session} was never discarded"),
             );
@@ -36,7 +36,7 @@ impl Oracles {
             .map(|(session, _)| *session);
         if let Some(session) = silent {
             self.fail(
-                "I-1",
+                "I-1 one answer",
                 "a verdict for every session",
                 format!("session {session} has none"),
             );
@@ -49,7 +49,7 @@ impl Oracles {
             let stored = self.documents.stored.get(key).map(|stored| stored.content);
             if stored != Some(*content) {
                 self.fail(
-                    "convergence",
+                    "I-3 convergence",
                     format!("{key:?} is {content:?}, as at its agent"),
                     format!("{stored:?}"),
                 );
@@ -64,7 +64,7 @@ impl Oracles {
             .map(|(key, stored)| (*key, *stored));
         if let Some((key, stored)) = ghost {
             self.fail(
-                "convergence",
+                "I-3 convergence",
                 format!("{key:?} does not exist, as at its agent"),
                 format!("{stored:?}"),
             );

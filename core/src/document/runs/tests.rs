@@ -19,6 +19,8 @@ fn run() -> impl Strategy<Value = Run> {
 
 fn sound(runs: &Runs) -> bool {
     let slice = runs.as_slice();
+    // One way to hold a set: what is equal is equal by value.
+    assert_eq!(*runs, slice.iter().copied().collect());
     slice.iter().all(|run| run.first <= run.last)
         && slice
             .windows(2)

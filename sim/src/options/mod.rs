@@ -1,0 +1,144 @@
+//! Everything that decides a run: sizes, times, limits and rates of faults.
+//!
+//! ```text
+//!  presets/*.toml, a file of one's own ──▶ Plan ──seed──▶ Options ──▶ run
+//!                                     settings by name ──▶ Options   (replay files, the shrinker)
+//! ```
+
+mod limits;
+mod plan;
+mod presets;
+mod settings;
+
+pub use plan::{Plan, PlanError};
+pub use presets::{PRESETS, Preset};
+pub use settings::{SETTINGS, Setting, SettingError};
+
+use inventory_sync_core::config::Config;
+
+use crate::faults::Rates;
+
+/// Everything that decides a run, but the code.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Options {
+    /// The seed: of the machines, of the schedule, of every stream.
+    pub seed: u64,
+    /// How many agents.
+    pub agents: u16,
+    /// The id of the first agent; the others follow.
+    pub first_agent: u16,
+    /// How many shards the manager has.
+    pub shards: u16,
+    /// Documents that an agent has in an index at most.
+    pub documents_max: u32,
+    /// The manager's configuration, of each shard.
+    pub config: Config,
+    /// How often what goes wrong.
+    pub rates: Rates,
+    /// Before anything goes wrong.
+    pub warm_up_ms: u64,
+    /// While things go wrong.
+    pub chaos_ms: u64,
+    /// After everything is healed: how long until the world must be at rest.
+    pub converge_ms: u64,
+    /// Between two changes of an agent's content, on average; 0 for no changes but those of a script.
+    pub change_every_ms: u64,
+    /// How many of a thousand synchronisations are Fulls.
+    pub fulls_per_mille: u32,
+    /// Most items of a Delta.
+    pub delta_items_max: u32,
+    /// Whether agents put several operations on one document into a session.
+    pub sloppy: bool,
+    /// Whether connections are relays'.
+    pub relays: bool,
+    /// Largest frame of an agent.
+    pub frame_bytes_max: u64,
+    /// Slowest ordinary way between agent and manager.
+    pub link_ms: u64,
+    /// Slowest ordinary way between manager and Indexer.
+    pub indexer_ms: u64,
+    /// Slowest ordinary write to the store.
+    pub store_ms: u64,
+    /// Between two periodic refreshes of the Indexer.
+    pub refresh_every_ms: u64,
+    /// How long a lease of the writer is valid; renewed three times as often.
+    pub lease_ms: u64,
+    /// How far ahead of the clock the version bound is kept.
+    pub bound_ahead_ms: u64,
+    /// Refusals within a minute from which on an index is held to be at fault itself.
+    pub fault_refusals_min: u64,
+    /// How long the Indexer remembers what was deleted.
+    pub gc_deletes_ms: u64,
+}
+
+impl Options {
+    /// A calm world with the defaults of the contract, two agents and no faults.
+    #[must_use]
+    pub fn calm(seed: u64) -> Self {
+        let mut config = Config::new(settings::catalogue(2, 2));
+        config.sessions_max = 100;
+        config.request_timeout_ms = 4_000;
+        config.request_deadline_ms = 5_000;
+        config.late_write_bound_ms = 10_000;
+        config.delivery_deadline_ms = 60_000;
+        config.session_max_ms = 600_000;
+        Self {
+            seed,
+            agents: 2,
+            first_agent: 1,
+            shards: 1,
+            documents_max: 12,
+            config,
+            rates: Rates::calm(),
+            warm_up_ms: 20_000,
+            chaos_ms: 60_000,
+            converge_ms: 1_800_000,
+            change_every_ms: 1_500,
+            fulls_per_mille: 200,
+            delta_items_max: 20,
+            sloppy: false,
+            relays: false,
+            frame_bytes_max: 4_096,
+            link_ms: 20,
+            indexer_ms: 40,
+            store_ms: 5,
+            refresh_every_ms: 1_000,
+            lease_ms: 30_000,
+            bound_ahead_ms: 60_000,
+            fault_refusals_min: 50,
+            gc_deletes_ms: 60_000,
+        }
+    }
+
+    /// A world drawn from the seed by the preset `swarm`.
+    ///
+    /// # Panics
+    /// When that preset draws what no run can begin with, which a test excludes.
+    #[must_use]
+    pub fn drawn(seed: u64) -> Self {
+        Plan::swarm()
+            .draw(seed)
+            .expect("the preset swarm draws valid options")
+    }
+
+    /// Most items of a session of the workload: a limit below it would never let that session through.
+    #[must_use]
+    pub fn session_items(&self) -> u64 {
+        let indices = self.config.catalogue.indices().len() as u64;
+        u64::from(self.documents_max.max(self.delta_items_max)) * 2 * indices
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_drawn_configuration_is_valid() {
+        for seed in 0..2_000 {
+            assert_eq!(Options::drawn(seed).validate(), Ok(()), "seed {seed}");
+        }
+        assert_eq!(Options::calm(1).validate(), Ok(()));
+        assert_ne!(Options::drawn(1), Options::drawn(2));
+    }
+}

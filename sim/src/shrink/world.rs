@@ -1,0 +1,201 @@
+//! Smaller worlds: fewer agents, shards, modules and documents, less time, defaults for what was drawn.
+
+use super::Shrinker;
+use crate::choices::Choices;
+use crate::faults::{Fault, Rate};
+use crate::options::{Options, SETTINGS, Setting};
+
+/// Sizes of the world and the least of each.
+const SIZES: [(&str, u64); 11] = [
+    ("agents", 1),
+    ("shards", 1),
+    ("modules", 1),
+    ("indices_per_module", 1),
+    ("documents_max", 1),
+    ("delta_items_max", 1),
+    ("link_ms", 1),
+    ("indexer_ms", 1),
+    ("store_ms", 0),
+    ("sloppy", 0),
+    ("relays", 0),
+];
+
+/// Times after which something happens by itself: the longer, the less happens.
+const INTERVALS: [(&str, u64); 4] = [
+    ("lease_ms", 3_600_000),
+    ("bound_ahead_ms", 3_600_000),
+    ("refresh_every_ms", 600_000),
+    ("gc_deletes_ms", 3_600_000),
+];
+
+/// Phases, which are cut where the failure is, and not set to a default.
+const PHASES: [&str; 3] = ["warm_up_ms", "chaos_ms", "converge_ms"];
+
+impl Shrinker<'_> {
+    /// Ends the chaos where the failure is, and begins it at once.
+    pub(super) fn cut_time(&mut self) {
+        self.doing = "time";
+        let Some(report) = &self.outcome.report else {
+            return;
+        };
+        let until_healed_ms = report.simulated_ms - report.converged_ms;
+        let mut candidate = self.best.clone();
+        let warm_up_ms = candidate.options.warm_up_ms;
+        candidate.options.chaos_ms = (until_healed_ms + 1)
+            .saturating_sub(warm_up_ms)
+            .clamp(1, candidate.options.chaos_ms.max(1));
+        if candidate.options != self.best.options {
+            self.try_case(&candidate, true);
+        }
+        for share in [0, 2, 4] {
+            let mut candidate = self.best.clone();
+            let warm_up_ms = candidate.options.warm_up_ms;
+            candidate.options.warm_up_ms = warm_up_ms.checked_div(share).unwrap_or(0);
+            candidate.options.chaos_ms += warm_up_ms - candidate.options.warm_up_ms;
+            if candidate.options.warm_up_ms < warm_up_ms && self.try_case(&candidate, true) {
+                break;
+            }
+        }
+    }
+
+    /// Everything that makes the world smaller or plainer.
+    pub(super) fn simplify_options(&mut self) {
+        self.doing = "options";
+        self.keep_one_agent();
+        self.keep_one_module();
+        for (name, least) in SIZES {
+            self.lower_setting(name, least);
+        }
+        for (name, value) in INTERVALS {
+            self.try_setting(name, value);
+        }
+        self.take_defaults();
+        // What did not happen is off; this changes nothing of the run.
+        let mut candidate = self.best.clone();
+        for fault in Fault::ALL {
+            let label = fault.label();
+            let choices = &self.best.choices;
+            if !choices
+                .list
+                .iter()
+                .any(|choice| choices.name_of(choice) == label)
+            {
+                candidate.options.rates.set(*fault, Rate::Off);
+            }
+        }
+        if candidate.options != self.best.options {
+            self.try_case(&candidate, true);
+        }
+    }
+
+    fn try_setting(&mut self, name: &str, value: u64) -> bool {
+        let Ok(setting) = Setting::named(name) else {
+            return false;
+        };
+        let mut candidate = self.best.clone();
+        if setting.of(&candidate.options) == value
+            || setting.set(&mut candidate.options, value).is_err()
+        {
+            return false;
+        }
+        self.try_struck_earlier(&candidate, true)
+    }
+
+    /// The least value, or one on the way to it.
+    fn lower_setting(&mut self, name: &str, least: u64) {
+        let Ok(setting) = Setting::named(name) else {
+            return;
+        };
+        let mut distance = setting.of(&self.best.options).saturating_sub(least);
+        while distance > 0 && !self.is_over {
+            let value = setting.of(&self.best.options);
+            if value < least + distance || !self.try_setting(name, value - distance) {
+                distance /= 2;
+            }
+        }
+    }
+
+    /// Limits and times as in the calm world: all of them at once, or one by one.
+    fn take_defaults(&mut self) {
+        let calm = Options::calm(self.best.options.seed);
+        let is_kept = |setting: &Setting| {
+            let name = setting.name;
+            PHASES.contains(&name)
+                || name == "change_every_ms"
+                || name == "fulls_per_mille"
+                || SIZES
+                    .iter()
+                    .chain(&INTERVALS)
+                    .any(|(known, _)| *known == name)
+        };
+        let others: Vec<&Setting> = SETTINGS
+            .iter()
+            .filter(|setting| !is_kept(setting))
+            .collect();
+        let mut candidate = self.best.clone();
+        for setting in &others {
+            // The value of a setting fits itself.
+            let _ = setting.set(&mut candidate.options, setting.of(&calm));
+        }
+        if candidate.options == self.best.options || self.try_case(&candidate, true) {
+            return;
+        }
+        for setting in others {
+            self.try_setting(setting.name, setting.of(&calm));
+        }
+    }
+
+    /// One of several agents alone, under the first one's number.
+    fn keep_one_agent(&mut self) {
+        for agent in 1..=self.best.options.agents {
+            if self.best.options.agents < 2 {
+                return;
+            }
+            let mut candidate = self.best.clone();
+            candidate.options.agents = 1;
+            candidate.choices = renamed(&candidate.choices, &|kind, of, module| {
+                (of == agent.to_string()).then(|| format!("{kind}/1/{module}"))
+            });
+            self.try_case(&candidate, true);
+        }
+    }
+
+    /// One of several modules alone, as the first one.
+    fn keep_one_module(&mut self) {
+        for kept in 0..self.best.options.config.catalogue.modules().len() {
+            if self.best.options.config.catalogue.modules().len() < 2 {
+                return;
+            }
+            let mut candidate = self.best.clone();
+            let Ok(modules) = Setting::named("modules") else {
+                return;
+            };
+            if modules.set(&mut candidate.options, 1).is_err() {
+                return;
+            }
+            candidate.choices = renamed(&candidate.choices, &|kind, agent, module| {
+                (module == kept.to_string()).then(|| format!("{kind}/{agent}/0"))
+            });
+            self.try_case(&candidate, true);
+        }
+    }
+}
+
+/// The choices with the concerns of modules, such as `work/2/0`, under other names, or gone.
+fn renamed(choices: &Choices, rename: &dyn Fn(&str, &str, &str) -> Option<String>) -> Choices {
+    let mut kept = Choices::default();
+    for choice in &choices.list {
+        let name = choices.name_of(choice);
+        let parts: Vec<&str> = name.split('/').collect();
+        let name = match parts[..] {
+            [kind, agent, module] => rename(kind, agent, module),
+            _ => Some(name.to_owned()),
+        };
+        if let Some(name) = name {
+            let concern = kept.concern(&name);
+            kept.list
+                .push(crate::choices::Choice { concern, ..*choice });
+        }
+    }
+    kept
+}

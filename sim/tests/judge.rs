@@ -1,0 +1,23 @@
+//! The simulator as the judge of a changed core: random seeds under all oracles, up to the first finding.
+//!
+//! `cargo xtask mutants` asks for many seeds; an ordinary test run for a few, since other tests run them too.
+
+use inventory_sim::{Conduct, Ending, Options, run};
+
+/// How many seeds, from 1 on; ten if it is not set.
+const SEEDS: &str = "INVENTORY_JUDGE_SEEDS";
+
+#[test]
+fn no_seed_finds_anything() {
+    let seeds = std::env::var(SEEDS)
+        .ok()
+        .and_then(|seeds| seeds.parse().ok());
+    for seed in 1..=seeds.unwrap_or(10) {
+        let report = run(&Options::drawn(seed), Conduct::default());
+        assert_eq!(
+            report.ending,
+            Ending::Sound,
+            "inventory-sim run --seed {seed}"
+        );
+    }
+}
