@@ -4,7 +4,8 @@
 //!  cargo xtask fuzz ─┐                       ┌─ wire_decode, frames, scan   bytes of agents
 //!  corpus/TARGET/ ───┼──▶ TARGET(bytes) ─────┼─ manager_, coordinator_,
 //!  crashes/TARGET/ ──┤    panics on a bug    │  agent_choices               bytes as choices: events, answers, time
-//!  tests/replay ─────┘                       ├─ diff_choices                what changes nothing is not written
+//!  tests/replay ─────┘                       ├─ world_choices               bytes as the simulator's choices
+//!                                            ├─ diff_choices                what changes nothing is not written
 //!                                            ├─ indexer_answers             bytes of an Indexer
 //!                                            └─ configuration, ossec_conf   bytes of an operator
 //! ```
@@ -31,6 +32,7 @@ mod manager;
 mod scan;
 pub mod seeds;
 mod wire;
+mod world;
 
 pub use agent::agent_choices;
 pub use answers::indexer_answers;
@@ -41,18 +43,20 @@ pub use frames::frames;
 pub use manager::manager_choices;
 pub use scan::scan;
 pub use wire::wire_decode;
+pub use world::world_choices;
 
 /// A target: its name, which is also its corpus's folder, and its function.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     ("wire_decode", wire_decode),
     ("frames", frames),
     ("scan", scan),
     ("manager_choices", manager_choices),
     ("coordinator_choices", coordinator_choices),
     ("agent_choices", agent_choices),
+    ("world_choices", world_choices),
     ("diff_choices", diff_choices),
     ("indexer_answers", indexer_answers),
     ("configuration", configuration),

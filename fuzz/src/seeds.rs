@@ -139,6 +139,12 @@ const CHOICES: &[(&str, &str, &[u8])] = &[
     ),
     ("coordinator_choices", "first-lease", &[0; 40]),
     ("diff_choices", "nothing-held", &[0; 60]),
+    ("world_choices", "calm", &[0]),
+    (
+        "world_choices",
+        "some-trouble",
+        &[3, 9, 1, 0, 1, 0, 17, 0, 0, 200, 0, 25, 2, 0, 255, 3],
+    ),
 ];
 
 /// An input: the target's name, the file's name, the bytes.

@@ -54,6 +54,7 @@ mod run;
 mod schedule;
 mod script;
 mod shrink;
+pub mod small;
 mod staging;
 mod standstill;
 mod store;

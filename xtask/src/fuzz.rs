@@ -88,7 +88,7 @@ fn number<T: std::str::FromStr>(text: &str, option: &str) -> Result<T, Failure> 
 pub fn fuzz(args: &[String]) -> Result<(), Failure> {
     let options = Options::read(args)?;
     let targets = selected(options.target.as_deref())?;
-    let programs = build()?;
+    let programs = build(&targets)?;
     let share = Duration::from_secs_f64(options.minutes * 60.0).div_f64(targets.len() as f64);
     let mut crashed = Vec::new();
     let mut rows = Vec::new();
@@ -136,8 +136,8 @@ fn selected(target: Option<&str>) -> Result<Vec<String>, Failure> {
     }
 }
 
-/// Builds all targets into a folder of their own; says where the programs are.
-fn build() -> Result<PathBuf, Failure> {
+/// Builds targets into a folder of their own; says where the programs are.
+fn build(targets: &[String]) -> Result<PathBuf, Failure> {
     let host = run::output(Command::new("rustc").arg("-vV"))?;
     let host = host
         .lines()
@@ -148,7 +148,9 @@ fn build() -> Result<PathBuf, Failure> {
         "fuzz targets",
         cargo()
             .args(["build", "--locked", "--release", "-p", "inventory-fuzz"])
-            .args(["--features", "libfuzzer", "--bins"])
+            .args(["--features", "libfuzzer"])
+            // By name: a program without the engine cannot be linked with its coverage.
+            .args(targets.iter().flat_map(|target| ["--bin", target]))
             // Named, so that build scripts and macros are not instrumented.
             .args(["--target", host])
             .env("CARGO_TARGET_DIR", &folder)

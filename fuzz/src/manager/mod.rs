@@ -10,7 +10,9 @@
 //! answers to what the shard asked, in any order, of every kind; answers to what it did not ask; time. When
 //! they are used up everything is answered kindly, or not at all, and each session must come to its end.
 
+mod answers;
 mod books;
+mod operations;
 mod script;
 mod verdicts;
 
@@ -280,7 +282,7 @@ impl Desk {
                 self.say(Event::Staged { upto });
             }
             Question::Plan { session, .. } => {
-                let plan = Some(Box::new(script::plan(0, 0, 0, 0)));
+                let plan = Some(Box::new(answers::plan(0, 0, 0, 0)));
                 self.say(Event::Planned { session, plan });
             }
             Question::Listing(session) => self.say(Event::Listed {
@@ -291,11 +293,11 @@ impl Desk {
                 },
             }),
             Question::Diff(session) => {
-                let diff = Some(Box::new(script::diff(0, 0, 0)));
+                let diff = Some(Box::new(answers::diff(0, 0, 0)));
                 self.say(Event::Diffed { session, diff });
             }
             Question::Bulk { bulk, parts } => {
-                let outcome = script::all_stored(&parts);
+                let outcome = answers::all_stored(&parts);
                 self.say(Event::BulkDone { bulk, outcome });
             }
             Question::Record(record) => self.say(Event::Recorded { record }),

@@ -191,7 +191,7 @@ impl Known {
             "a word a base peer does not know"
         );
         assert!(ack.failed.len() <= failed_items_max);
-        let count = |runs: fn(&super::books::Operations) -> u64| -> u64 {
+        let count = |runs: fn(&super::operations::Operations) -> u64| -> u64 {
             self.operations.iter().map(runs).sum()
         };
         let planned = count(|each| u64::from(each.count));
