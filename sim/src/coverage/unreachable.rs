@@ -61,7 +61,7 @@ const fn commands(machine: Machine, commands: &'static [&'static str], why: &'st
     }
 }
 
-use Machine::{Agent, Coordinator, Shard};
+use Machine::{Agent, Shard};
 
 /// The states of a session, and of a lane.
 const OF_A_SESSION: &[&str] = &[

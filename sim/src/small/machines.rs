@@ -41,7 +41,8 @@ impl World {
                 let agent = usize::try_from(agent.0).unwrap_or(0).wrapping_sub(1);
                 let job = started.and_then(|nonce| self.sides[agent].starts.get(&nonce));
                 let Some(job) = job.copied() else {
-                    return self.fail(format!("session {session} without a Start of its agent"));
+                    return self
+                        .violated(format!("session {session} without a Start of its agent"));
                 };
                 let staged = Staged {
                     agent,
@@ -85,17 +86,17 @@ impl World {
             Command::Pause { .. }
             | Command::Resume { .. }
             | Command::Close { .. }
-            | Command::Stopped { .. } => self.fail(format!("{command:?}, for no reason")),
+            | Command::Stopped { .. } => self.violated(format!("{command:?}, for no reason")),
         }
     }
 
     fn plan(&mut self, session: SessionId) {
         let Some(staged) = self.sessions.get(&session) else {
-            return self.fail(format!("a plan of session {session}, which is gone"));
+            return self.violated(format!("a plan of session {session}, which is gone"));
         };
         let sync = self.sync_of(staged.agent, staged.job);
         if staged.rows.count() != sync.rows.len() as u64 {
-            self.fail(format!("session {session} is planned without all its rows"));
+            self.violated(format!("session {session} is planned without all its rows"));
         }
         let operations = planned(sync);
         let chunk = load(&operations);
@@ -114,7 +115,7 @@ impl World {
 
     fn diff(&mut self, session: SessionId) {
         let Some(staged) = self.sessions.get(&session) else {
-            return self.fail(format!("a diff of session {session}, which is gone"));
+            return self.violated(format!("a diff of session {session}, which is gone"));
         };
         let chunk = load(&staged.operations);
         let removals = u32::try_from(staged.operations[2].len()).unwrap_or(u32::MAX);
@@ -133,13 +134,13 @@ impl World {
     fn check_part(&mut self, part: &Part) {
         let owner = self.sessions.get(&part.session).map(|staged| staged.agent);
         if owner.map(|agent| agent as u64 + 1) != Some(part.agent.0) {
-            self.fail(format!(
+            self.violated(format!(
                 "documents of agent {} for another's session",
                 part.agent
             ));
         }
         if self.operations(part).len() as u64 != part.ordinals.count() {
-            self.fail(format!(
+            self.violated(format!(
                 "session {} sends what was not planned",
                 part.session
             ));
@@ -183,7 +184,7 @@ impl World {
             self.seen.push(Sometimes::VerdictRepeated);
             if verdict != ack {
                 let first = verdict.reason;
-                self.fail(format!(
+                self.violated(format!(
                     "two verdicts of session {session}: {first} and {}",
                     ack.reason
                 ));
@@ -192,7 +193,7 @@ impl World {
         }
         self.verdicts.insert(session, ack.clone());
         if ack.reason == Reason::VersionConflict && !self.is_foreign {
-            self.fail(format!(
+            self.violated(format!(
                 "a conflict in session {session}, and nobody else writes"
             ));
         }
@@ -201,11 +202,11 @@ impl World {
             return;
         }
         let Some(staged) = self.sessions.get(&session).cloned() else {
-            return self.fail(format!("session {session} is discarded before its verdict"));
+            return self.violated(format!("session {session} is discarded before its verdict"));
         };
         if is_partial == staged.refused.is_empty() {
             let count = staged.refused.len();
-            self.fail(format!(
+            self.violated(format!(
                 "{count} refusals, and the verdict is {}",
                 ack.reason
             ));
@@ -215,7 +216,7 @@ impl World {
             let is_refused = staged.refused.contains(document);
             let held = self.indexer.content((staged.agent, *document));
             if !is_refused && held != *content {
-                self.fail(format!(
+                self.violated(format!(
                     "{} for session {session}, and document {document} is {held:?}, not {content:?}",
                     ack.status
                 ));
@@ -225,7 +226,7 @@ impl World {
             let is_in_set = |document: &u8| sync.rows.iter().any(|row| row.document == *document);
             let (documents, _) = self.indexer.of(staged.agent);
             if let Some(document) = documents.keys().find(|document| !is_in_set(document)) {
-                self.fail(format!(
+                self.violated(format!(
                     "Ok for a Full, and document {document} is still there"
                 ));
             }
@@ -293,7 +294,7 @@ impl World {
                     Outcome::PartiallyAcknowledged { .. } => {
                         self.seen.push(Sometimes::PartlyAcknowledged);
                     }
-                    other => self.fail(format!("a job of agent {agent} ends: {other:?}")),
+                    other => self.violated(format!("a job of agent {agent} ends: {other:?}")),
                 }
                 self.sides[agent].job += 1;
                 if let Some(event) = self.next_job(agent) {
@@ -325,7 +326,7 @@ impl World {
         let is_meant = verdict
             .is_some_and(|ack| ack.status == Status::Ok || ack.reason == Reason::PartiallyRejected);
         if !is_meant {
-            self.fail(format!(
+            self.violated(format!(
                 "rows are forgotten by session {session}, which was not Ok"
             ));
         }
@@ -350,7 +351,7 @@ impl World {
                     }
                 });
                 if is_kept && self.indexer.content((agent, *document)).is_none() {
-                    self.fail(format!("document {document} of agent {agent} has vanished"));
+                    self.violated(format!("document {document} of agent {agent} has vanished"));
                 }
             }
         }
@@ -365,7 +366,7 @@ impl World {
                 .iter()
                 .map(|side| format!("{:?}", side.machine.pending()))
                 .collect();
-            return self.fail(format!(
+            return self.violated(format!(
                 "nothing can happen, and yet the manager waits: {manager}; the agents: {}",
                 agents.join(", ")
             ));
@@ -374,7 +375,7 @@ impl World {
         if (figures.sessions, figures.items, figures.bytes) != (0, 0, 0)
             || !self.sessions.is_empty()
         {
-            self.fail(format!("something is kept for nobody: {figures:?}"));
+            self.violated(format!("something is kept for nobody: {figures:?}"));
         }
         for agent in 0..self.sides.len() {
             let mut expected = std::collections::BTreeMap::new();
@@ -398,7 +399,7 @@ impl World {
                 expected.remove(document);
             }
             if held != expected {
-                self.fail(format!(
+                self.violated(format!(
                     "at the end agent {agent} has {held:?} in the Indexer, and should have {expected:?}"
                 ));
             }

@@ -128,7 +128,7 @@ impl Search {
                     self.report.ends += 1;
                     world.check_end();
                 } else if path.len() >= DEPTH_MAX {
-                    world.fail("busy for ever".to_owned());
+                    world.violated("busy for ever".to_owned());
                 }
             }
             if let Some(broken) = world.broken.take() {

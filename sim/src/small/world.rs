@@ -337,7 +337,7 @@ impl World {
         self.scenario.agents[agent][job]
     }
 
-    pub(super) fn fail(&mut self, sentence: String) {
+    pub(super) fn violated(&mut self, sentence: String) {
         if self.broken.is_none() {
             self.broken = Some(Broken(sentence));
         }
