@@ -3,12 +3,10 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::{self, Write as _};
 
-use inventory_sync_core::config::Config;
-use inventory_sync_core::manager::Manager;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::world::{Frame, World};
-use super::{Action, Broken, Make, Scenario, Sometimes, shrink};
+use super::world::World;
+use super::{Action, Broken, Scenario, Sometimes, shrink};
 
 /// Longer paths are not followed: a world that is still busy is said to be so.
 const DEPTH_MAX: usize = 600;
@@ -54,29 +52,22 @@ impl fmt::Display for Found {
 /// Explores a scenario with at most so many faults and so many states. Ends with the first thing that must
 /// never be; its path is then cut to what it needs.
 #[must_use]
-pub fn explore(
-    scenario: &'static Scenario,
-    faults: u8,
-    states_max: u64,
-    make: fn(Config, [u8; 32]) -> Manager<Frame>,
-) -> Report {
+pub fn explore(scenario: &'static Scenario, faults: u8, states_max: u64) -> Report {
     let mut search = Search {
-        make,
         visited: HashSet::new(),
         report: Report::default(),
     };
-    let root = World::new(scenario, faults, make);
+    let root = World::new(scenario, faults);
     let path = search.run(root, states_max);
     let mut report = search.report;
     if let Some((broken, path)) = path {
-        let path = shrink::shrink(scenario, faults, make, &path);
+        let path = shrink::shrink(scenario, faults, &path);
         report.found = Some(Found { broken, path });
     }
     report
 }
 
 struct Search {
-    make: Make,
     visited: HashSet<u128>,
     report: Report,
 }
@@ -114,7 +105,7 @@ impl Search {
                 continue;
             };
             level.taken = Some(action);
-            world.step(action, self.make);
+            world.step(action);
             self.report.transitions += 1;
             for seen in world.seen.drain(..) {
                 *self.report.seen.entry(seen).or_insert(0) += 1;

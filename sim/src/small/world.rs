@@ -14,7 +14,7 @@ use inventory_sync_core::wire::{EndAck, Mode, Start};
 
 use super::indexer::{Indexer, Operation};
 use super::scenario::{Row, Scenario, Sync};
-use super::{Action, Broken, Fate, Make, Sometimes};
+use super::{Action, Broken, Fate, Sometimes};
 
 /// The wall clock at tick 0, in milliseconds.
 const UNIX_MS: u64 = 100_000_000;
@@ -113,7 +113,7 @@ fn config() -> Config {
 }
 
 impl World {
-    pub(super) fn new(scenario: &'static Scenario, faults: u8, make: Make) -> Self {
+    pub(super) fn new(scenario: &'static Scenario, faults: u8) -> Self {
         let config = config();
         let mut indexer = Indexer::default();
         let mut sides = Vec::new();
@@ -146,7 +146,7 @@ impl World {
             now: Tick(0),
             life: 0,
             faults_left: faults,
-            manager: Self::manager(0, make),
+            manager: Self::new_manager(0),
             sides,
             connections: 0,
             sessions: BTreeMap::new(),
@@ -171,9 +171,9 @@ impl World {
         world
     }
 
-    /// A manager as it is made for a small world.
-    pub(super) fn manager(life: u8, make: Make) -> Manager<Frame> {
-        make(config(), [life + 100; 32])
+    /// The shard of a process's life.
+    pub(super) fn new_manager(life: u8) -> Manager<Frame> {
+        Manager::new(config(), [life + 100; 32])
     }
 
     /// What a coordinator says to a shard that has just started.
