@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::world::World;
+use super::world::{Side, World};
 use super::{Action, Broken, Scenario, Sometimes, shrink};
 
 /// Longer paths are not followed: a world that is still busy is said to be so.
@@ -110,7 +110,7 @@ impl Search {
             for seen in world.seen.drain(..) {
                 *self.report.seen.entry(seen).or_insert(0) += 1;
             }
-            let is_new = self.visited.insert(digest(&world));
+            let is_new = self.visited.insert(digest(&mut world));
             let mut left = Vec::new();
             if is_new {
                 self.report.states += 1;
@@ -150,10 +150,60 @@ impl fmt::Write for Digest {
     }
 }
 
-/// A state as a number: all that its parts show of themselves. 128 bits, so that two states never share one.
-fn digest(world: &World) -> u128 {
+/// The digest of what something shows of itself.
+fn shown(of: &impl fmt::Debug) -> u128 {
     let mut digest = Digest(Xxh3::new());
     // A hash takes any text.
-    let _ = write!(digest, "{world:?}");
+    let _ = write!(digest, "{of:?}");
     digest.0.digest128()
+}
+
+/// A state as a number: all that its parts show of themselves, but what is the same in every state. 128 bits, so
+/// that two states never share one. Machines that were told nothing since are not looked at again.
+fn digest(world: &mut World) -> u128 {
+    if std::mem::take(&mut world.manager_told) {
+        world.manager_digest = shown(&world.manager);
+    }
+    for side in &mut world.sides {
+        if std::mem::take(&mut side.told) {
+            side.digest = shown(&side.machine);
+        }
+    }
+    let sides = world.sides.iter().map(|side| {
+        let Side {
+            connection,
+            up,
+            down,
+            job,
+            starts,
+            quarantined,
+            digest,
+            machine: _,
+            told: _,
+        } = side;
+        (digest, connection, up, down, job, starts, quarantined)
+    });
+    let World {
+        now,
+        life,
+        faults_left,
+        connections,
+        sessions,
+        writes,
+        listings,
+        bulks,
+        late,
+        indexer,
+        is_foreign,
+        verdicts,
+        bound,
+        manager_digest,
+        ..
+    } = &*world;
+    shown(&(
+        (now, life, faults_left, connections, bound, is_foreign),
+        (sessions, writes, listings, bulks, late),
+        (indexer, verdicts, manager_digest),
+        sides.collect::<Vec<_>>(),
+    ))
 }

@@ -49,6 +49,9 @@ pub(super) struct Side {
     pub(super) starts: BTreeMap<u64, usize>,
     /// Documents that were refused for good.
     pub(super) quarantined: BTreeSet<u8>,
+    /// The machine was told something since its digest was made.
+    pub(super) told: bool,
+    pub(super) digest: u128,
 }
 
 /// What the manager's side of the store knows of a session.
@@ -80,6 +83,9 @@ pub(super) struct World {
     pub(super) life: u8,
     pub(super) faults_left: u8,
     pub(super) manager: Manager<Frame>,
+    /// The manager was told something since its digest was made.
+    pub(super) manager_told: bool,
+    pub(super) manager_digest: u128,
     pub(super) sides: Vec<Side>,
     pub(super) connections: u64,
     pub(super) sessions: BTreeMap<SessionId, Staged>,
@@ -138,6 +144,8 @@ impl World {
                 job: 0,
                 starts: BTreeMap::new(),
                 quarantined: BTreeSet::new(),
+                told: true,
+                digest: 0,
             });
         }
         let mut world = Self {
@@ -147,6 +155,8 @@ impl World {
             life: 0,
             faults_left: faults,
             manager: Self::new_manager(0),
+            manager_told: true,
+            manager_digest: 0,
             sides,
             connections: 0,
             sessions: BTreeMap::new(),
