@@ -22,6 +22,7 @@ impl World {
                 Event::Start { start, .. } => Some(start.nonce),
                 _ => None,
             };
+            self.manager_told = true;
             self.manager.handle(self.now, event, &mut out);
             self.manager.check_invariants();
             let next = self.manager.next_deadline();
@@ -239,6 +240,7 @@ impl World {
         while let Some(event) = events.pop_front() {
             let mut out = Vec::new();
             let side = &mut self.sides[agent];
+            side.told = true;
             side.machine.handle(self.now, event, &mut out);
             side.machine.check_invariants();
             for command in out {
