@@ -279,6 +279,7 @@ impl fmt::Display for Report {
             applied,
             late,
             acknowledged,
+            slowest_ms,
         } = self.counts;
         writeln!(
             f,
@@ -296,6 +297,13 @@ impl fmt::Display for Report {
             "sessions    {sessions}: {ok} ok, {partial} in part, {failed} failed; the manager lived {} times",
             self.manager_lives
         )?;
+        writeln!(
+            f,
+            "slowest     {slowest_ms} ms from a complete session to its verdict"
+        )?;
+        if let Some(left) = &self.left {
+            writeln!(f, "left        {left}; {} peers stayed broken", self.broken)?;
+        }
         writeln!(
             f,
             "operations  {applied} applied, {late} of them unheard or late; {acknowledged} acknowledged and looked up"

@@ -85,6 +85,8 @@ pub struct Counts {
     pub late: u64,
     /// Acknowledged operations that were looked up in the Indexer.
     pub acknowledged: u64,
+    /// The longest time from a complete session to its verdict, hostile peers' aside, in milliseconds.
+    pub slowest_ms: u64,
 }
 
 impl Oracles {

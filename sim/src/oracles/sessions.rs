@@ -28,6 +28,8 @@ pub(super) struct Session {
     stored: Vec<bool>,
     /// Whether it was planned.
     planned: bool,
+    /// When it was complete.
+    completed_at: Tick,
     /// Its place among all complete sessions.
     pub(super) completed: Option<u64>,
     /// The version of its operations.
@@ -282,6 +284,7 @@ impl Oracles {
         {
             self.completions += 1;
             known.completed = Some(self.completions);
+            known.completed_at = self.now;
         }
     }
 
@@ -327,6 +330,10 @@ impl Oracles {
         }
         known.verdict = Some((hash, ack.status, ack.reason));
         let (heard, opened) = (known.heard, known.opened);
+        if known.completed.is_some() && known.offer.is_some() {
+            let took_ms = self.now.since(known.completed_at);
+            self.counts.slowest_ms = self.counts.slowest_ms.max(took_ms);
+        }
         if ack.reason == Reason::SessionTimeout
             && self.now.since(heard) < self.config.idle_timeout_ms
             && self.now.since(opened) < self.config.session_max_ms
