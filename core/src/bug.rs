@@ -144,8 +144,6 @@ bugs! {
     HeldIndexNeverResumes,
     /// Every stop is recorded as clean.
     UncleanStopCalledClean,
-    /// An index that is being looked at is looked at again.
-    AsksPileUp,
     /// A listing goes on although its refresh failed.
     FailedRefreshIgnored,
 
@@ -225,6 +223,9 @@ bugs! {
     OfferedRowAnnihilated,
     }
 }
+
+/// The bug of a long campaign: a search that does not find this one has gone blind.
+pub const CANARY: Bug = Bug::UnknownTakenAsStored;
 
 /// Whether this bug is planted: never, in this build.
 #[cfg(not(inventory_bug_bank))]

@@ -1,14 +1,19 @@
 //! What must hold for any bytes: the fuzz targets, as ordinary functions.
 //!
 //! ```text
-//!  cargo fuzz run ─┐                       ┌─ wire_decode   decode ∘ encode is the identity
-//!  corpus/TARGET/ ─┼──▶ TARGET(bytes) ─────┼─ frames        a stream may be cut anywhere
-//!  tests/replay ───┘    panics on a bug    └─ scan          what is sound becomes a sound bulk body
+//!  cargo xtask fuzz ─┐                       ┌─ wire_decode, frames, scan   bytes of agents
+//!  corpus/TARGET/ ───┼──▶ TARGET(bytes) ─────┼─ manager_, coordinator_,
+//!  crashes/TARGET/ ──┤    panics on a bug    │  agent_choices               bytes as choices: events, answers, time
+//!  tests/replay ─────┘                       ├─ world_choices               bytes as the simulator's choices
+//!                                            ├─ diff_choices                what changes nothing is not written
+//!                                            ├─ indexer_answers             bytes of an Indexer
+//!                                            └─ configuration, ossec_conf   bytes of an operator
 //! ```
 //!
-//! `cargo fuzz run --features libfuzzer -s none TARGET` hunts; an ordinary test replays each file of the
-//! corpora and bytes near to it, and needs nothing but Rust. `cargo xtask corpus` writes the first inputs,
-//! which [`seeds`] makes from messages of another FlatBuffers encoder.
+//! `cargo xtask fuzz` hunts, with libFuzzer on the stable compiler; an ordinary test replays each file of the
+//! corpora and of the crashes, and bytes near to them, and needs nothing but Rust. `cargo xtask corpus` writes
+//! the first inputs, which [`seeds`] makes from messages of another FlatBuffers encoder and from answers as a
+//! real Indexer gives them.
 //!
 //! # Invariants
 //!
@@ -16,21 +21,44 @@
 //! * Every target is total: what is no message is no failure.
 //! * Deliberately absent: expectations about single inputs. Those stand beside the code they are about.
 
+mod agent;
+mod answers;
+pub mod choices;
+mod configuration;
+mod coordinator;
+mod diff;
 mod frames;
+mod manager;
 mod scan;
 pub mod seeds;
 mod wire;
+mod world;
 
+pub use agent::agent_choices;
+pub use answers::indexer_answers;
+pub use configuration::{configuration, ossec_conf};
+pub use coordinator::coordinator_choices;
+pub use diff::diff_choices;
 pub use frames::frames;
+pub use manager::manager_choices;
 pub use scan::scan;
 pub use wire::wire_decode;
+pub use world::world_choices;
 
 /// A target: its name, which is also its corpus's folder, and its function.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 3] = [
+pub const TARGETS: [Target; 11] = [
     ("wire_decode", wire_decode),
     ("frames", frames),
     ("scan", scan),
+    ("manager_choices", manager_choices),
+    ("coordinator_choices", coordinator_choices),
+    ("agent_choices", agent_choices),
+    ("world_choices", world_choices),
+    ("diff_choices", diff_choices),
+    ("indexer_answers", indexer_answers),
+    ("configuration", configuration),
+    ("ossec_conf", ossec_conf),
 ];

@@ -137,7 +137,7 @@ fn check_lines(body: &[u8], wanted: u64) {
 }
 
 /// All modules, so that some indices are known and not allowed.
-fn scheme() -> Scheme {
+pub(crate) fn scheme() -> Scheme {
     let modules = modules().iter().map(|module| {
         (
             (*module).to_owned(),

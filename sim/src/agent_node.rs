@@ -19,6 +19,13 @@ use crate::streams::Stream;
 use crate::trace::Node;
 use crate::world::{Occurrence, World};
 
+/// First delay after a failed session.
+const BACKOFF_BASE_MS: u64 = 200;
+
+fn module_id(module: usize) -> ModuleId {
+    ModuleId(u16::try_from(module).unwrap_or(0))
+}
+
 /// One module of an agent.
 pub(crate) struct Lane {
     pub(crate) machine: Agent,
@@ -168,7 +175,7 @@ impl World {
             .max(config.processing_poll_ms)
             .max(config.answer_timeout_ms);
         config.connect_timeout_ms = 1_000 + 8 * round_trip_ms;
-        config.backoff_base_ms = 200;
+        config.backoff_base_ms = BACKOFF_BASE_MS;
         config.backoff_max_ms = 20_000;
         config.load_items_max = 8;
         config.load_bytes_max = 3 * self.options.frame_bytes_max;
@@ -310,8 +317,11 @@ impl World {
                 let event = if self.faults.strikes_agent(Fault::AgentCommitFails, id) {
                     Event::CommitFailed { job }
                 } else {
+                    self.oracles
+                        .committed(id, module_id(module), &acknowledgement);
                     let outbox = &mut self.agents[agent].lanes[module].outbox;
                     outbox.commit(&acknowledgement);
+                    self.judge_outbox(agent, module);
                     Event::Committed { job }
                 };
                 self.schedule.after(delay_ms, told(event));
@@ -319,8 +329,14 @@ impl World {
             Command::RollBack { job, retry_at, .. } => {
                 // Some agents read their rows anew before they try again, some do not.
                 let now = self.now();
-                let lane = &mut self.agents[agent].lanes[module];
+                let node = &mut self.agents[agent];
+                let lane = &mut node.lanes[module];
                 lane.outbox.rolled_back();
+                // A job that is given up is not tried again: when the next one begins is its caller's to say.
+                if retry_at.is_some() {
+                    self.oracles
+                        .rolled_back(node.id, module_id(module), BACKOFF_BASE_MS);
+                }
                 lane.work.episode();
                 if retry_at.is_some_and(|at| at > now)
                     && lane.work.chance(500_000)
@@ -360,6 +376,18 @@ impl World {
             }
             Command::Resync { .. } | Command::Observe(_) | Command::Stopped => {}
         }
+    }
+
+    /// No row of a module's outbox may be lost.
+    fn judge_outbox(&mut self, agent: usize, module: usize) {
+        let node = &self.agents[agent];
+        let outbox = &node.lanes[module].outbox;
+        // After a loss of its database nothing is acknowledged until everything was offered again.
+        if outbox.owes_full() {
+            return;
+        }
+        let held = outbox.held();
+        self.oracles.conserved(node.id, module_id(module), held);
     }
 
     /// Packs rows into frames.
@@ -446,11 +474,14 @@ impl World {
             return;
         }
         node.connecting = false;
+        self.oracles.agent_gone(node.id);
         node.paused_until = Tick(0);
         if let Some(connection) = node.connection.take() {
             self.hang_up(connection);
         }
         self.note("an agent crashes");
+        self.trace
+            .down(self.schedule.now(), Node::Agent(self.agents[agent].id.0));
         self.schedule.after(down_ms, Occurrence::StartAgent(agent));
     }
 
@@ -470,6 +501,7 @@ impl World {
             lane.armed = None;
             lane.outbox.restarted();
         }
+        self.trace.up(self.schedule.now(), Node::Agent(id.0));
         let node = &mut self.agents[agent];
         node.alive = true;
         node.life += 1;

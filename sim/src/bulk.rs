@@ -9,7 +9,7 @@ use inventory_sync_core::id::{AgentId, SessionId, Version};
 use serde_json::Value;
 
 use crate::content::{Content, DocKey};
-use crate::oracles::Rendered;
+use crate::oracles::{Rendered, judge_source};
 
 /// What an overlay must say, and the last one that was seen to say it.
 #[derive(Debug, Clone, Default)]
@@ -108,14 +108,8 @@ pub(crate) fn read(
                 let source = lines
                     .next()
                     .ok_or_else(|| format!("no source behind {read}"))?;
-                if source.contains(&b'\r')
-                    || !serde_json::from_slice::<Value>(source).is_ok_and(|read| read.is_object())
-                {
-                    return Err(format!(
-                        "no JSON object on one line: {}",
-                        String::from_utf8_lossy(source)
-                    ));
-                }
+                judge_source(source)
+                    .map_err(|(expected, seen)| format!("not {expected}: {seen}"))?;
                 let (content, overlay) = Content::of_stored(source)?;
                 if !check.holds(part.agent, part.cluster, part.agent_name, overlay) {
                     return Err(format!(

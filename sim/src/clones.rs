@@ -19,6 +19,7 @@ impl World {
             None => {
                 let mut node = self.make_agent(id, "clone-");
                 node.is_clone = true;
+                self.oracles.cloned(id);
                 node.alive = false;
                 self.agents.push(node);
                 self.agents.len() - 1

@@ -20,6 +20,7 @@ impl World {
             return;
         };
         self.trace.note(now, Node::Coordinator, '<', &event);
+        self.oracles.coordinator_hears(&event);
         let state = process.coordinator.state();
         self.coverage.coordinator_told(state, &event);
         let mut commands = std::mem::take(&mut self.coordinator_commands);
@@ -37,6 +38,7 @@ impl World {
                 break;
             }
             self.trace.note(now, Node::Coordinator, '>', &command);
+            self.judge_coordinator(&command);
             self.coverage.coordinator_asked(&command);
             self.obey_coordinator(life, command);
         }
@@ -100,8 +102,11 @@ impl World {
                 self.schedule.after(1_000, Occurrence::StartManager);
             }
             Command::Abort { reason } => {
-                self.oracles
-                    .fail("abort", "a lone writer is never told to end", reason);
+                self.oracles.fail(
+                    "O-4 lone writer",
+                    "a lone writer is never told to end",
+                    reason,
+                );
             }
             Command::Stopped { clean: _ } => {
                 self.end_process("the manager has stopped");
@@ -118,6 +123,7 @@ impl World {
             | Command::List { .. } => {
                 let sent = self.now();
                 let mut delay_ms = self.indexer_latency_ms();
+                self.trace.control_sent(sent, life, &command);
                 if matches!(command, Command::Refresh { .. } | Command::List { .. })
                     && self.faults.strikes(Fault::SearchSlow)
                 {
@@ -162,6 +168,8 @@ impl World {
         reason = "one arm for each request, each with its answer"
     )]
     pub(crate) fn control(&mut self, life: u32, sent: Tick, command: Command) {
+        self.trace
+            .control_arrived(self.schedule.now(), life, &command);
         let alive = self
             .process
             .as_ref()
@@ -259,11 +267,11 @@ impl World {
                 indices,
                 targets,
             } => {
-                let failed = !reachable || lost || self.faults.strikes(Fault::ListingFailed);
-                let report = if failed || !alive {
+                let misses_shard = self.faults.strikes(Fault::ListingFailed);
+                let report = if !reachable || lost || !alive {
                     ListingReport::Failed
                 } else {
-                    self.list(&indices, &targets)
+                    self.list(&indices, &targets, misses_shard)
                 };
                 Event::Listed { request, report }
             }
@@ -274,6 +282,8 @@ impl World {
             | Command::Stopped { .. } => return,
         };
         let delay_ms = self.indexer_latency_ms();
+        self.trace
+            .control_answer_sent(self.schedule.now(), life, &event);
         self.schedule.after(
             delay_ms,
             Occurrence::CoordinatorTold {

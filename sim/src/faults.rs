@@ -11,6 +11,7 @@ use inventory_sync_core::id::AgentId;
 use crate::choices::Draws;
 pub use crate::fault_kinds::{Fault, Often, Part};
 use crate::streams::Stream;
+use crate::trace::Struck;
 
 use Often::{Chance, Every};
 
@@ -136,6 +137,7 @@ enum Reach {
 pub(crate) struct Faults {
     sources: Vec<Source>,
     reach: Reach,
+    struck: Struck,
 }
 
 impl Faults {
@@ -149,7 +151,13 @@ impl Faults {
         Self {
             sources: Fault::ALL.iter().map(source).collect(),
             reach: Reach::Nowhere,
+            struck: Struck::default(),
         }
+    }
+
+    /// Where the labels of what strikes are noted, for a recording.
+    pub(crate) fn tell(&mut self, struck: Struck) {
+        self.struck = struck;
     }
 
     /// Things begin to go wrong, everywhere.
@@ -189,6 +197,7 @@ impl Faults {
         source.stream.episode();
         let strikes = source.stream.chance(rate);
         source.fired += u64::from(strikes);
+        self.struck.note(fault, strikes);
         strikes
     }
 
@@ -214,6 +223,7 @@ impl Faults {
         source.stream.episode();
         let strikes = source.stream.chance(500_000);
         source.fired += u64::from(strikes);
+        self.struck.note(fault, strikes);
         strikes
     }
 
@@ -244,6 +254,7 @@ impl Faults {
     /// A recurring fault has happened.
     pub(crate) fn count(&mut self, fault: Fault) {
         self.sources[fault as usize].fired += 1;
+        self.struck.note(fault, true);
     }
 
     /// The stream of a fault, for the choices within it.

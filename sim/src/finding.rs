@@ -4,8 +4,9 @@ use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::chart::{Film, Recording};
 use crate::options::Options;
-use crate::run::{Conduct, Ending, Report, run};
+use crate::run::{Conduct, Ending, Report, run_filmed};
 
 /// A kind of finding; each has an exit code of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -140,21 +141,29 @@ pub struct Outcome {
     pub finding: Option<Finding>,
     /// The report; a run that panicked has none.
     pub report: Option<Report>,
+    /// The recording, if it was wanted; of a run that panicked, up to there.
+    pub recording: Option<Recording>,
 }
 
 /// Runs a world; a failed assertion of a machine is a finding like others.
 #[must_use]
 pub fn attempt(options: &Options, conduct: Conduct) -> Outcome {
     // The world is gone after a panic, and a tape is only appended to: nothing half done is seen again.
-    match catch_unwind(AssertUnwindSafe(|| run(options, conduct))) {
-        Ok(report) => Outcome {
+    let film = Film::default();
+    match catch_unwind(AssertUnwindSafe(|| run_filmed(options, conduct, &film))) {
+        Ok(mut report) => Outcome {
             finding: Finding::of(&report.ending),
+            recording: report.recording.take(),
             report: Some(report),
         },
-        Err(payload) => Outcome {
-            finding: Some(Finding::of_panic(&*payload)),
-            report: None,
-        },
+        Err(payload) => {
+            let finding = Finding::of_panic(&*payload);
+            Outcome {
+                recording: film.cut(&finding.detail),
+                finding: Some(finding),
+                report: None,
+            }
+        }
     }
 }
 

@@ -72,7 +72,7 @@ impl Hostile {
 impl World {
     /// The hostile peers of this world; their ids follow those of the agents.
     pub(crate) fn make_hostiles(&mut self) {
-        let first = u64::from(self.options.agents) + 1;
+        let first = self.first_hostile();
         self.oracles.set_hostile_from(AgentId(first));
         for number in 0..u64::from(self.options.hostiles) {
             let hostile = Hostile::new(&self.draws, AgentId(first + number));
@@ -90,9 +90,14 @@ impl World {
         }
     }
 
+    /// From this id on peers are hostile.
+    fn first_hostile(&self) -> u64 {
+        u64::from(self.options.first_agent) + u64::from(self.options.agents)
+    }
+
     /// Whether an agent id is a hostile peer's.
     pub(crate) fn is_hostile(&self, id: AgentId) -> bool {
-        id.0 > u64::from(self.options.agents)
+        id.0 >= self.first_hostile()
     }
 
     /// A hostile peer does something; it goes on until the world is healed, or for ever.

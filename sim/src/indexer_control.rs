@@ -131,6 +131,7 @@ impl World {
             // One shard does not answer; the others are refreshed, and the status is 200.
             let _ = self.indexer.model.refresh(rest, now_ms);
             let _ = missed;
+            self.oracles.refreshed(indices, false);
             return answer::refreshed(
                 200,
                 br#"{"_shards":{"total":2,"successful":1,"failed":0}}"#,
@@ -140,6 +141,8 @@ impl World {
         }
         match self.indexer.model.refresh(&names, now_ms) {
             Ok(shards) => {
+                self.oracles
+                    .refreshed(indices, shards.successful == shards.total);
                 let body = format!(
                     r#"{{"_shards":{{"total":{},"successful":{},"failed":0}}}}"#,
                     shards.total, shards.successful
@@ -156,8 +159,19 @@ impl World {
     }
 
     /// A scroll over the documents of the targets: pages as an Indexer writes them, read as production does.
-    pub(crate) fn list(&mut self, indices: &[IndexId], targets: &[ListingTarget]) -> ListingReport {
+    /// Without the first index, or any, when its shards do not answer: the status is 200 all the same.
+    pub(crate) fn list(
+        &mut self,
+        indices: &[IndexId],
+        targets: &[ListingTarget],
+        misses_shard: bool,
+    ) -> ListingReport {
         let catalogue = &self.options.config.catalogue;
+        let missing = match (self.indexer.red, misses_shard) {
+            (true, _) => indices.len(),
+            (false, misses) => usize::from(misses).min(indices.len()),
+        };
+        self.oracles.listed(missing == 0);
         let Some(process) = &mut self.process else {
             return ListingReport::Failed;
         };
@@ -182,7 +196,7 @@ impl World {
             }
         }
         let mut hits = Vec::new();
-        for index in indices
+        for index in indices[missing..]
             .iter()
             .filter_map(|index| self.indexer.model.get_index(catalogue.index_name(*index)))
         {
@@ -201,14 +215,12 @@ impl World {
                 }
             }
         }
-        let successful = if self.indexer.red {
-            0
-        } else if self.faults.strikes(Fault::ListingPartial) {
+        let successful = if self.faults.strikes(Fault::ListingPartial) {
             // A shard with half of the documents is not there, and the status is 200.
             hits.truncate(hits.len() / 2);
-            indices.len() - 1
+            (indices.len() - missing).saturating_sub(1)
         } else {
-            indices.len()
+            indices.len() - missing
         };
         let mut body = format!(
             r#"{{"_scroll_id":"s","timed_out":false,"_shards":{{"total":{},"successful":{successful},"failed":0}},"hits":{{"hits":["#,

@@ -22,6 +22,7 @@ use crate::faults::Fault;
 use crate::options::Options;
 use crate::oracles::Rendered;
 use crate::requests::late_ms;
+use crate::trace::Link;
 use crate::world::{Occurrence, World};
 
 /// The index of the writer document.
@@ -96,6 +97,8 @@ pub(crate) struct IndexerNode {
     pub(crate) requests_made: u64,
     /// What is to become of the next requests; a script's choice.
     pub(crate) scripted: std::collections::VecDeque<Fate>,
+    /// The number of a document whose next operation is to be refused; a script's choice.
+    pub(crate) refusing: Option<u32>,
 }
 
 impl IndexerNode {
@@ -117,6 +120,7 @@ impl IndexerNode {
             requests: BTreeMap::new(),
             requests_made: 0,
             scripted: std::collections::VecDeque::new(),
+            refusing: None,
         }
     }
 
@@ -175,6 +179,7 @@ impl World {
             return;
         }
         request.settled = true;
+        self.trace.arrived(now, Link::Bulk(key));
         let (fate, late) = (request.fate, request.answered);
         let mut operations = std::mem::take(&mut request.operations);
         match fate {
@@ -261,7 +266,11 @@ impl World {
         let now_ms = self.unix_ms();
         let mut items = Vec::with_capacity(operations.len());
         for (operation, rendered) in operations {
-            let item = if self.faults.strikes(Fault::Item429) {
+            let item = if self.indexer.refusing == Some(rendered.key.number()) {
+                self.indexer.refusing = None;
+                self.oracles.refused(rendered, 400);
+                Item::Injected(400, "mapper_parsing_exception")
+            } else if self.faults.strikes(Fault::Item429) {
                 Item::Injected(429, "rejected_execution_exception")
             } else if self.faults.strikes(Fault::Item503) {
                 Item::Injected(503, "unavailable_shards_exception")
@@ -334,6 +343,7 @@ impl World {
             not_before: Tick(0),
         };
         self.indexer.requests.insert(key, request);
+        self.record_straggler(key, after_ms);
         self.schedule
             .after(after_ms, Occurrence::RequestArrives(key));
     }

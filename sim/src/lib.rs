@@ -25,6 +25,7 @@
 
 mod agent_node;
 mod bulk;
+pub mod chart;
 mod choices;
 mod clones;
 mod content;
@@ -36,6 +37,7 @@ mod finding;
 mod hostile;
 mod indexer_control;
 mod indexer_node;
+mod leftovers;
 mod links;
 mod manager_node;
 mod network;
@@ -52,6 +54,7 @@ mod run;
 mod schedule;
 mod script;
 mod shrink;
+pub mod small;
 mod staging;
 mod standstill;
 mod store;
@@ -61,6 +64,7 @@ mod wall_clock;
 mod workload;
 mod world;
 
+pub use chart::Recording;
 pub use choices::{Choice, Choices, Draws, Tape};
 pub use content::{Content, DocKey};
 pub use coverage::{Coverage, Machine, Mark};
@@ -70,7 +74,7 @@ pub use indexer_node::Fate;
 pub use options::{
     Healing, Options, PRESETS, Plan, PlanError, Preset, SETTINGS, Setting, SettingError,
 };
-pub use oracles::{Counts, Violation};
+pub use oracles::{Counts, Economy, Violation};
 pub use pending::Pending;
 pub use replay::{Replay, ReplayError};
 pub use run::{Conduct, Ending, Report, Stop, run};

@@ -107,10 +107,14 @@ impl World {
             return;
         }
         let now = self.now();
-        for travel in self
-            .network
-            .send(now, connection, way, packet, &mut self.faults)
-        {
+        let travels = if self.is_lost(connection, way) {
+            Vec::new()
+        } else {
+            self.network
+                .send(now, connection, way, packet, &mut self.faults)
+        };
+        self.record_frame(connection, way, packet, &travels);
+        for travel in travels {
             self.frames_up += u64::from(way == Way::Up);
             match travel {
                 Travel::Queued(at) => self.schedule.at(at, Occurrence::Frame { connection, way }),
@@ -153,7 +157,7 @@ impl World {
             .and_then(Answer::from_message)
         else {
             self.oracles.fail(
-                "wire",
+                "P-1 frames",
                 "the manager sends messages of a manager",
                 format!("{packet:?}"),
             );
@@ -163,6 +167,10 @@ impl World {
         for module in 0..self.agents[agent].lanes.len() {
             if self.agents[agent].lanes[module].machine.concerns(&answer) {
                 let answer = answer.clone();
+                let module_id =
+                    inventory_sync_core::id::ModuleId(u16::try_from(module).unwrap_or(0));
+                self.oracles
+                    .agent_hears(self.agents[agent].id, module_id, &answer);
                 self.tell_agent(agent, life, module, Event::Received { connection, answer });
             }
         }
@@ -305,6 +313,8 @@ impl World {
     }
 
     pub(crate) fn frame_arrives(&mut self, connection: ConnectionId, way: Way, packet: Packet) {
+        let now = self.now();
+        self.trace.frame_arrived(now, connection, way, &packet);
         match way {
             Way::Up => self.frame_at_manager(connection, packet),
             Way::Down => self.frame_at_agent(connection, &packet),
@@ -393,6 +403,7 @@ impl World {
         };
         if found.paused {
             found.unread.push_back(packet);
+            self.trace.held();
             return;
         }
         let agent = found.agent;

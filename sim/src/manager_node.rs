@@ -118,6 +118,7 @@ impl World {
         let state = told.machine.state_met_by(&event);
         self.coverage.shard_told(state, &event);
         let is_start = matches!(event, manager::Event::Start { .. });
+        let heard = self.oracles.hear(shard, &event);
         let mut commands = std::mem::take(&mut self.shard_commands);
         told.machine.handle(now, event, &mut commands);
         if self.trace.steps().is_multiple_of(self.check_every) || cfg!(test) {
@@ -143,11 +144,12 @@ impl World {
         if acks != usize::from(is_start) {
             let seen = format!("{acks} of them");
             self.oracles.fail(
-                "I-1",
+                "I-1 one answer",
                 "one StartAck to each Start, and to nothing else",
                 seen,
             );
         }
+        self.oracles.judge_answers(shard, &heard, &commands);
         for command in commands.drain(..) {
             if self.crashes_before(&command) {
                 break;
@@ -229,7 +231,9 @@ impl World {
                 fresh,
                 payload,
             } => {
-                self.oracles.staged(shard, stage, session, key, &fresh);
+                let bytes = payload.packet().bytes().len() as u64;
+                self.oracles
+                    .staged(shard, stage, session, key, &fresh, bytes);
                 let fails = self.store_is_full || self.faults.strikes(Fault::StoreWriteFails);
                 self.push_write(
                     life,

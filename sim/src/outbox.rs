@@ -10,7 +10,7 @@ use inventory_sync_core::wire::Mode;
 use crate::agent_node::agent_name;
 use crate::content::{Content, DocKey};
 use crate::options::Options;
-use crate::oracles::{Body, Offer, OfferedItem};
+use crate::oracles::{Body, Held, Offer, OfferedItem};
 use crate::streams::Stream;
 
 /// What a session of the workload is to be.
@@ -87,6 +87,15 @@ impl Outbox {
             owed: 0,
             settled: 0,
             last_commit: (Vec::new(), 0),
+        }
+    }
+
+    /// What it holds, for the oracles.
+    pub(crate) fn held(&self) -> Held<'_> {
+        Held {
+            wanted: &self.wanted,
+            pending: &self.pending,
+            quarantined: &self.quarantined,
         }
     }
 

@@ -151,6 +151,7 @@ impl World {
     pub(crate) fn heal(&mut self) {
         self.trace
             .note(self.schedule.now(), Node::World, '*', &"healed");
+        self.trace.phase(self.schedule.now(), "healed");
         match self.options.healing {
             Healing::Everything => self.faults.freeze(),
             Healing::Core => {

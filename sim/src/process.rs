@@ -13,7 +13,7 @@ use crate::faults::Fault;
 use crate::manager_node::{Process, Shard};
 use crate::options::Healing;
 use crate::oracles::DurableBounds;
-use crate::trace::Node;
+use crate::trace::{Link, Node};
 use crate::world::{Occurrence, World};
 
 impl World {
@@ -84,6 +84,7 @@ impl World {
             lease_until: Tick(0),
         });
         self.note("the manager starts");
+        self.trace.manager_up(self.schedule.now());
         if !floors.is_empty() {
             for shard in 0..self.options.shards {
                 let own = floors
@@ -122,6 +123,7 @@ impl World {
             return;
         }
         self.note(why);
+        self.trace.manager_down(self.schedule.now());
         self.oracles.manager_gone();
         self.orphan_requests();
         for connection in self.network.ids() {
@@ -196,6 +198,8 @@ impl World {
         };
         let life = process.life;
         if let Some(addressed) = process.shards.get_mut(usize::from(shard)) {
+            self.trace
+                .shard_mailed(self.schedule.now(), (life, shard), &event);
             addressed.mail.push_back(event);
             self.schedule
                 .after(delay_ms, Occurrence::ShardMail { life, shard });
@@ -208,8 +212,10 @@ impl World {
         let Some(process) = &mut self.process else {
             return;
         };
-        process.coordinator_mail.push_back(event);
         let life = process.life;
+        self.trace
+            .coordinator_mailed(self.schedule.now(), life, &event);
+        process.coordinator_mail.push_back(event);
         self.schedule
             .after(delay_ms, Occurrence::CoordinatorMail { life });
     }
@@ -224,6 +230,8 @@ impl World {
             .get_mut(usize::from(shard))
             .and_then(|addressed| addressed.mail.pop_front());
         if let Some(event) = letter {
+            self.trace
+                .arrived(self.schedule.now(), Link::ShardMail(life, shard));
             self.tell_shard(life, shard, event);
         }
     }
@@ -234,6 +242,8 @@ impl World {
             return;
         };
         if let Some(event) = process.coordinator_mail.pop_front() {
+            self.trace
+                .arrived(self.schedule.now(), Link::CoordinatorMail(life));
             self.tell_coordinator(life, event);
         }
     }

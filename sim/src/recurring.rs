@@ -21,6 +21,7 @@ impl World {
     /// Things begin to go wrong.
     pub(crate) fn begin_chaos(&mut self) {
         self.note("chaos");
+        self.trace.phase(self.schedule.now(), "chaos");
         self.wake_faults();
         let recurring = Fault::ALL
             .iter()
@@ -54,6 +55,7 @@ impl World {
         if happens {
             self.note(fault.label());
             self.faults.count(fault);
+            self.trace.fault_lasts(self.schedule.now(), fault);
             let agent = target.unwrap_or(0);
             self.schedule
                 .after(lasts_ms, Occurrence::FaultEnds { fault, agent });
@@ -376,6 +378,7 @@ impl World {
 
     /// A lasting fault is over.
     pub(crate) fn fault_ends(&mut self, fault: Fault, agent: usize) {
+        self.trace.fault_over(self.schedule.now(), fault);
         let now = self.now();
         match fault {
             Fault::SlowReader => self.read_what_waited(self.agents[agent].id),

@@ -38,6 +38,7 @@ impl World {
             not_before: Tick(0),
         };
         let arrival = self.now() + self.indexer_latency_ms();
+        self.record_request(key, &request);
         self.indexer.requests.insert(key, request);
         match fate {
             Fate::NotSent => self.schedule.at(arrival, Occurrence::RequestArrives(key)),
@@ -157,6 +158,7 @@ impl World {
             ),
         };
         let delay_ms = self.indexer_latency_ms();
+        self.record_answer(key, status, &outcome);
         self.schedule.after(
             delay_ms,
             Occurrence::RequestAnswered(key, Box::new(outcome)),

@@ -8,11 +8,12 @@ use inventory_sync_core::time::Tick;
 use inventory_sync_core::wire::{Reason, Status};
 
 use crate::agent_node::AgentNode;
+use crate::chart::{Film, Recording};
 use crate::choices::{Draws, Tape};
 use crate::coverage::Coverage;
 use crate::faults::Fault;
 use crate::options::Options;
-use crate::oracles::{Counts, Violation};
+use crate::oracles::{Counts, Economy, Violation};
 use crate::pending::Pending;
 use crate::script::Action;
 use crate::world::World;
@@ -61,6 +62,8 @@ pub struct Report {
     pub trace_hash: u64,
     /// What was judged.
     pub counts: Counts,
+    /// What it cost, and what is there at the end.
+    pub economy: Economy,
     /// Verdicts by status and reason.
     pub verdicts: BTreeMap<(Status, Reason), u64>,
     /// Faults that happened.
@@ -71,6 +74,8 @@ pub struct Report {
     pub manager_lives: u32,
     /// The readable trace, if it was wanted.
     pub trace: Option<String>,
+    /// The recording, if it was wanted.
+    pub recording: Option<Recording>,
 }
 
 /// How to run, beside the options.
@@ -78,6 +83,8 @@ pub struct Report {
 pub struct Conduct {
     /// Whether to keep the readable trace.
     pub keep_text: bool,
+    /// Whether to record the run, so that it can be drawn. Changes nothing in the run.
+    pub record: bool,
     /// The environment's choices, each so many milliseconds after the start.
     pub script: Vec<(u64, Action)>,
     /// What records the environment's draws, or replays them; without it they follow from the seed alone.
@@ -100,6 +107,11 @@ pub enum Stop {
 /// Runs a world to its end.
 #[must_use]
 pub fn run(options: &Options, conduct: Conduct) -> Report {
+    run_filmed(options, conduct, &Film::default())
+}
+
+/// Runs a world to its end, or to a panic: then what was recorded until there stays on the film.
+pub(crate) fn run_filmed(options: &Options, conduct: Conduct, film: &Film) -> Report {
     let mut world = World::new(
         options.clone(),
         Draws::of(options.seed, conduct.tape),
@@ -113,6 +125,9 @@ pub fn run(options: &Options, conduct: Conduct) -> Report {
         Some(Stop::AtStep(step)) => world.stop.0 = step,
         Some(Stop::AfterMs(after_ms)) => world.stop.1 = world.now() + after_ms,
     }
+    if conduct.record {
+        world.record(film);
+    }
     world.follow(conduct.script);
     world.begin_work();
     let begin = world.now();
@@ -123,7 +138,9 @@ pub fn run(options: &Options, conduct: Conduct) -> Report {
     }
     let healed_at = world.now();
     let ending = ending.unwrap_or_else(|| converge(&mut world));
+    let recording = world.trace.recorded(world.now(), &ending);
     Report {
+        recording,
         steps: world.trace.steps(),
         events: world.trace.events(),
         heartbeats: world.heartbeats,
@@ -133,6 +150,7 @@ pub fn run(options: &Options, conduct: Conduct) -> Report {
         left: world.all_pending().into_iter().next(),
         trace_hash: world.trace.hash(),
         counts: world.oracles.counts(),
+        economy: world.oracles.economy(u64::from(world.options.first_agent)),
         verdicts: std::mem::take(&mut world.verdicts),
         faults: world
             .faults
@@ -224,6 +242,7 @@ fn stay_quiet(world: &mut World) -> Option<Ending> {
 }
 
 fn judge_rest(world: &mut World) -> Ending {
+    world.judge_leftovers();
     let entries = if world.is_restless() {
         0
     } else {
@@ -279,7 +298,6 @@ impl fmt::Display for Report {
             applied,
             late,
             acknowledged,
-            slowest_ms,
         } = self.counts;
         writeln!(
             f,
@@ -296,10 +314,6 @@ impl fmt::Display for Report {
             f,
             "sessions    {sessions}: {ok} ok, {partial} in part, {failed} failed; the manager lived {} times",
             self.manager_lives
-        )?;
-        writeln!(
-            f,
-            "slowest     {slowest_ms} ms from a complete session to its verdict"
         )?;
         if let Some(left) = &self.left {
             writeln!(f, "left        {left}; {} peers stayed broken", self.broken)?;

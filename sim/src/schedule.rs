@@ -1,7 +1,7 @@
 //! The order of things: a queue by virtual time, in which what falls on the same millisecond is ordered
 //! by a draw from the seed, so that no code can rely on an order that the world does not promise.
 
-use std::cmp::Ordering;
+use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use inventory_sync_core::time::Tick;
@@ -9,46 +9,22 @@ use inventory_sync_core::time::Tick;
 use crate::choices::Draws;
 use crate::streams::Stream;
 
-/// Something that happens at a tick.
-#[derive(Debug)]
-struct Entry<T> {
+/// When something happens, and where it is kept. Small: the heap moves entries, never what happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Entry {
     at: Tick,
     tie: u64,
     number: u64,
-    what: T,
-}
-
-impl<T> Entry<T> {
-    fn rank(&self) -> (Tick, u64, u64) {
-        (self.at, self.tie, self.number)
-    }
-}
-
-impl<T> PartialEq for Entry<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.rank() == other.rank()
-    }
-}
-
-impl<T> Eq for Entry<T> {}
-
-impl<T> PartialOrd for Entry<T> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<T> Ord for Entry<T> {
-    fn cmp(&self, other: &Self) -> Ordering {
-        // Reversed: the heap gives its greatest, and we want the earliest.
-        other.rank().cmp(&self.rank())
-    }
+    slot: usize,
 }
 
 /// What is going to happen. The clock is the tick of what was taken last; it never goes back.
 #[derive(Debug)]
 pub(crate) struct Schedule<T> {
-    heap: BinaryHeap<Entry<T>>,
+    /// The earliest on top.
+    heap: BinaryHeap<Reverse<Entry>>,
+    slots: Vec<Option<T>>,
+    free: Vec<usize>,
     ties: Stream,
     now: Tick,
     pushed: u64,
@@ -59,6 +35,8 @@ impl<T> Schedule<T> {
     pub(crate) fn new(draws: &Draws, start: Tick) -> Self {
         Self {
             heap: BinaryHeap::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
             ties: Stream::new(draws, "ties"),
             now: start,
             pushed: 0,
@@ -74,12 +52,17 @@ impl<T> Schedule<T> {
     pub(crate) fn at(&mut self, at: Tick, what: T) {
         let tie = self.ties.bits();
         self.pushed += 1;
-        self.heap.push(Entry {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        });
+        self.slots[slot] = Some(what);
+        self.heap.push(Reverse(Entry {
             at: at.max(self.now),
             tie,
             number: self.pushed,
-            what,
-        });
+            slot,
+        }));
     }
 
     /// Plans something after a while.
@@ -98,14 +81,15 @@ impl<T> Schedule<T> {
 
     /// When the next thing happens.
     pub(crate) fn next(&self) -> Option<Tick> {
-        self.heap.peek().map(|entry| entry.at)
+        self.heap.peek().map(|Reverse(entry)| entry.at)
     }
 
     /// Takes what happens next and moves the clock there.
     pub(crate) fn take(&mut self) -> Option<T> {
-        let entry = self.heap.pop()?;
+        let Reverse(entry) = self.heap.pop()?;
         self.now = entry.at;
-        Some(entry.what)
+        self.free.push(entry.slot);
+        self.slots[entry.slot].take()
     }
 }
 

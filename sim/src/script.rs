@@ -1,9 +1,11 @@
 //! Scripted runs: a list of the environment's choices, for scenarios that have a name.
 
-use inventory_sync_core::id::IndexId;
+use inventory_sync_core::id::{AgentId, ConnectionId, IndexId};
 
 use crate::content::{Content, DocKey};
+use crate::faults::Fault;
 use crate::indexer_node::Fate;
+use crate::network::Way;
 use crate::outbox::Wish;
 use crate::world::{Occurrence, World};
 
@@ -67,6 +69,39 @@ pub enum Action {
     },
     /// `meta` and the writer document are lost while the manager is down.
     LoseBounds,
+    /// Frames of an agent's connection are lost: the first ones in that direction, after some that are not.
+    LoseFrames {
+        /// The agent, from 0.
+        agent: usize,
+        /// Whether those to the manager are meant, or those from it.
+        to_manager: bool,
+        /// So many arrive first.
+        after: u32,
+        /// So many are lost then.
+        count: u32,
+    },
+    /// The manager is asked to stop, and is started again when it has stopped.
+    RestartManager,
+    /// The Indexer cannot be reached for so many milliseconds.
+    IndexerUnreachable(u64),
+    /// An index is blocked for so many milliseconds.
+    BlockIndex {
+        /// The index, from 0.
+        index: u16,
+        /// For how long.
+        lasts_ms: u64,
+    },
+    /// The next operation on a document of this number is refused for its own sake.
+    RefuseItem(u32),
+}
+
+/// Frames that a script lets go missing.
+#[derive(Debug)]
+pub(crate) struct Loss {
+    agent: AgentId,
+    way: Way,
+    after: u32,
+    count: u32,
 }
 
 impl World {
@@ -142,6 +177,59 @@ impl World {
                     .model
                     .delete_index(crate::indexer_node::WRITER_INDEX);
             }
+            Action::LoseFrames {
+                agent,
+                to_manager,
+                after,
+                count,
+            } => self.losses.push(Loss {
+                agent: self.agents[agent].id,
+                way: if to_manager { Way::Up } else { Way::Down },
+                after,
+                count,
+            }),
+            Action::RestartManager => self.stop_process(),
+            Action::IndexerUnreachable(lasts_ms) => {
+                self.indexer.reachable = false;
+                self.lasts(Fault::IndexerUnreachable, lasts_ms);
+            }
+            Action::BlockIndex { index, lasts_ms } => {
+                let catalogue = &self.options.config.catalogue;
+                let name = catalogue.index_name(IndexId(index)).to_owned();
+                self.indexer.set_blocked(Some(&name), true);
+                self.lasts(Fault::IndexBlocked, lasts_ms);
+            }
+            Action::RefuseItem(document) => self.indexer.refusing = Some(document),
         }
+    }
+
+    fn lasts(&mut self, fault: Fault, lasts_ms: u64) {
+        self.note(fault.label());
+        self.trace.fault_lasts(self.now(), fault);
+        let ends = Occurrence::FaultEnds { fault, agent: 0 };
+        self.schedule.after(lasts_ms, ends);
+    }
+
+    /// Whether a script lets the next frame in this direction go missing.
+    pub(crate) fn is_lost(&mut self, connection: ConnectionId, way: Way) -> bool {
+        if self.losses.is_empty() {
+            return false;
+        }
+        let Some(agent) = self.network.get(connection).map(|found| found.agent) else {
+            return false;
+        };
+        let mut meant = self
+            .losses
+            .iter_mut()
+            .filter(|loss| loss.agent == agent && loss.way == way && loss.count > 0);
+        let Some(loss) = meant.next() else {
+            return false;
+        };
+        if loss.after > 0 {
+            loss.after -= 1;
+            return false;
+        }
+        loss.count -= 1;
+        true
     }
 }

@@ -172,15 +172,18 @@ impl World {
                 Ok(read) => {
                     if read.len() != rendered as usize {
                         let seen = format!("{} operations for {rendered}", read.len());
-                        self.oracles
-                            .fail("I-13", "as many operations as were rendered", seen);
+                        self.oracles.fail(
+                            "I-13 bulk body",
+                            "as many operations as were rendered",
+                            seen,
+                        );
                     }
                     let facts: Vec<_> = read.iter().map(|(_, rendered)| *rendered).collect();
-                    self.oracles.rendered(part, &facts);
+                    self.oracles.rendered(part, &facts, body.len());
                     operations.extend(read);
                 }
                 Err(seen) => self.oracles.fail(
-                    "I-13",
+                    "I-13 bulk body",
                     "a well-formed bulk body of this agent's documents",
                     seen,
                 ),

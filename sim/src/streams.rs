@@ -61,6 +61,7 @@ impl Stream {
 
     /// A new opportunity of this concern begins; what is drawn until the next one are its details. Without
     /// this, one choice less would move all later ones.
+    #[inline]
     pub fn episode(&mut self) {
         if let Some(link) = &mut self.link {
             link.episode();
@@ -68,12 +69,14 @@ impl Stream {
     }
 
     /// The next 64 bits of the generator.
+    #[inline]
     fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mix(self.state)
     }
 
     /// A number below `end` of the generator; 0 if `end` is 0.
+    #[inline]
     fn next_below(&mut self, end: u64) -> u64 {
         // The high half of the product: no division, and a bias below 2^-32 for the small ends used here.
         let wide = u128::from(self.next()) * u128::from(end);
@@ -81,6 +84,7 @@ impl Stream {
     }
 
     /// What was drawn, or what stands in its place in a replayed list.
+    #[inline]
     fn settle(&mut self, drawn: u64, most: u64) -> u64 {
         match &mut self.link {
             None => drawn,
@@ -89,18 +93,21 @@ impl Stream {
     }
 
     /// 64 bits. Default: none of them.
+    #[inline]
     pub fn bits(&mut self) -> u64 {
         let drawn = self.next();
         self.settle(drawn, u64::MAX)
     }
 
     /// A number below `end`; 0 if `end` is 0. Default: 0.
+    #[inline]
     pub fn below(&mut self, end: u64) -> u64 {
         let drawn = self.next_below(end);
         self.settle(drawn, end.saturating_sub(1))
     }
 
     /// A number between both, included. Default: `low`.
+    #[inline]
     pub fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.below(high.saturating_sub(low).saturating_add(1))
     }
@@ -116,6 +123,7 @@ impl Stream {
     }
 
     /// Whether an event of that probability, in parts per million, happens. Default: it does not.
+    #[inline]
     pub fn chance(&mut self, per_million: u32) -> bool {
         let drawn = self.next_below(1_000_000) < u64::from(per_million);
         self.settle(u64::from(drawn), u64::from(per_million > 0)) == 1

@@ -1,9 +1,17 @@
 //! The running hash of everything that happened, and its readable form.
 
-use std::fmt::{self, Debug, Write as _};
+use std::cell::RefCell;
+use std::fmt::{self, Write as _};
 use std::hash::{Hash, Hasher};
+use std::rc::Rc;
 
+use inventory_sync_core::id::{ConnectionId, RequestId};
 use inventory_sync_core::time::Tick;
+
+use crate::chart::{Describe, Recorder, Recording};
+use crate::faults::Fault;
+use crate::network::Way;
+use crate::run::Ending;
 
 /// A hasher that gives the same value on every platform and in every build: `std`'s may change with its
 /// version, and `usize` differs in width.
@@ -108,7 +116,7 @@ impl fmt::Display for Node {
             Self::Shard(number) => f.pad(&format!("shard {number}")),
             Self::Coordinator => f.pad("coordinator"),
             Self::Agent(number) => f.pad(&format!("agent {number}")),
-            Self::Indexer => f.pad("indexer"),
+            Self::Indexer => f.pad("Indexer"),
         }
     }
 }
@@ -116,24 +124,76 @@ impl fmt::Display for Node {
 /// Longest line of the readable trace, in characters: what is longer is cut, the hash sees all of it.
 const LINE_MAX: usize = 240;
 
-/// What happened so far: always as a hash, as text when wanted.
+/// Which of the messages under way is meant: what leaves and what arrives name the same one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Link {
+    /// Frames of a connection in one direction.
+    Frames(ConnectionId, Way),
+    /// A bulk request, by its number.
+    Bulk(u64),
+    /// The answer to it.
+    BulkAnswer(u64),
+    /// A request of the coordinator of that life.
+    Control(u32, RequestId),
+    /// The answer to it.
+    ControlAnswer(u32, RequestId),
+    /// Letters of the coordinator of that life to a shard.
+    ShardMail(u32, u16),
+    /// Letters of the shards of that life to the coordinator.
+    CoordinatorMail(u32),
+}
+
+/// What has struck since the last look, shared by those who throw and the one who records. Empty, and
+/// free, unless a recording is wanted.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Struck(Option<Rc<RefCell<Vec<Fault>>>>);
+
+impl Struck {
+    /// One that keeps what it is told.
+    pub(crate) fn kept() -> Self {
+        Self(Some(Rc::default()))
+    }
+
+    /// A fault had its opportunity.
+    pub(crate) fn note(&self, fault: Fault, strikes: bool) {
+        if let (true, Some(list)) = (strikes, &self.0) {
+            list.borrow_mut().push(fault);
+        }
+    }
+
+    /// What has struck since the last look.
+    pub(crate) fn take(&self) -> Vec<Fault> {
+        self.0.as_ref().map(|list| list.take()).unwrap_or_default()
+    }
+}
+
+/// What happened so far: always as a hash, as text and as a recording when wanted.
 #[derive(Debug, Default)]
 pub(crate) struct Trace {
     fold: Fold,
     steps: u64,
     events: u64,
     text: Option<String>,
+    recorder: Option<Box<Recorder>>,
 }
 
 impl Trace {
     /// A trace that keeps its text if wanted.
     pub(crate) fn new(text: bool) -> Self {
         Self {
-            fold: Fold::default(),
-            steps: 0,
-            events: 0,
             text: text.then(String::new),
+            ..Self::default()
         }
+    }
+
+    /// Records from now on.
+    pub(crate) fn record(&mut self, recorder: Recorder) {
+        self.recorder = Some(Box::new(recorder));
+    }
+
+    /// The recorder, while a recording is wanted.
+    pub(crate) fn recorder(&mut self) -> Option<&mut Recorder> {
+        self.recorder.as_deref_mut()
     }
 
     /// A step of the world begins; steps number what a failure points at.
@@ -158,7 +218,7 @@ impl Trace {
     }
 
     /// Something happened: `way` is `<` for what a node was told, `>` for what it asked, `*` for the rest.
-    pub(crate) fn note(&mut self, now: Tick, node: Node, way: char, what: &(impl Hash + Debug)) {
+    pub(crate) fn note(&mut self, now: Tick, node: Node, way: char, what: &(impl Hash + Describe)) {
         self.events += u64::from(way == '<');
         now.hash(&mut self.fold);
         node.hash(&mut self.fold);
@@ -173,6 +233,15 @@ impl Trace {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "{line}");
         }
+        if let Some(recorder) = &mut self.recorder {
+            recorder.note(self.steps, now, node, way, what);
+        }
+    }
+
+    /// The recording, if one was wanted, ended here.
+    pub(crate) fn recorded(&mut self, now: Tick, ending: &Ending) -> Option<Recording> {
+        let recorder = self.recorder.take()?;
+        Some(recorder.finish(self.steps, now, self.fold.finish(), ending))
     }
 
     /// The text, if it was wanted.

@@ -21,10 +21,10 @@ use crate::network::{Network, Packet, Way};
 use crate::options::Options;
 use crate::oracles::Oracles;
 use crate::schedule::Schedule;
-use crate::script::Action;
+use crate::script::{Action, Loss};
 use crate::store::{Scanned, Store};
 use crate::streams::Stream;
-use crate::trace::Trace;
+use crate::trace::{Link, Trace};
 use crate::wall_clock::WallClock;
 
 /// The true time at tick 0, in milliseconds since the Unix epoch.
@@ -212,6 +212,8 @@ pub(crate) struct World {
     pub(crate) broken: BTreeSet<AgentId>,
     /// Whether agents change their content and synchronise by themselves.
     pub(crate) working: bool,
+    /// Frames that a script lets go missing.
+    pub(crate) losses: Vec<Loss>,
     /// When the world came to rest.
     pub(crate) rested_at: Tick,
     /// Whether everything is healed and the world is to come to rest.
@@ -232,7 +234,7 @@ impl World {
             schedule: Schedule::new(&draws, Tick(1_000)),
             trace: Trace::new(keep_text),
             faults: Faults::new(&draws, &options.rates),
-            oracles: Oracles::new(options.config.clone()),
+            oracles: Oracles::new(options.config.clone(), options.seed),
             coverage: Coverage::default(),
             network: Network::new(&draws, options.link_ms, hold_up_ms),
             store: Store::new("simulated-writer"),
@@ -264,6 +266,7 @@ impl World {
             hostiles: Vec::new(),
             broken: BTreeSet::new(),
             working: true,
+            losses: Vec::new(),
             rested_at: Tick(0),
             healed: false,
             check_every: 16,
@@ -272,8 +275,9 @@ impl World {
             options,
             draws,
         };
-        for number in 1..=world.options.agents {
-            let node = world.make_agent(AgentId(u64::from(number)), "");
+        for number in 0..world.options.agents {
+            let id = u64::from(world.options.first_agent) + u64::from(number);
+            let node = world.make_agent(AgentId(id), "");
             world.agents.push(node);
         }
         world.make_hostiles();
@@ -300,11 +304,13 @@ impl World {
             return false;
         };
         self.trace.step();
-        self.oracles.set_now(self.schedule.now());
+        self.oracles
+            .begin_step(self.schedule.now(), self.trace.steps());
         match self.held_up(&occurrence) {
             Some(until) => self.schedule.at(until, occurrence),
             None => self.happen(occurrence),
         }
+        self.trace.settle();
         true
     }
 
@@ -314,6 +320,9 @@ impl World {
                 self.frames_up -= u64::from(way == Way::Up);
                 if let Some(packet) = self.network.arrive(connection, way) {
                     self.frame_arrives(connection, way, packet);
+                } else {
+                    self.trace
+                        .frame_vanished(self.schedule.now(), connection, way);
                 }
             }
             Occurrence::StrayFrame {
@@ -331,7 +340,11 @@ impl World {
             Occurrence::ShardTold { life, shard, event } => self.tell_shard(life, shard, *event),
             Occurrence::ShardMail { life, shard } => self.open_shard_mail(life, shard),
             Occurrence::CoordinatorTick { life } => self.tick_coordinator(life),
-            Occurrence::CoordinatorTold { life, event } => self.tell_coordinator(life, *event),
+            Occurrence::CoordinatorTold { life, event } => {
+                self.trace
+                    .control_answered(self.schedule.now(), life, &event);
+                self.tell_coordinator(life, *event);
+            }
             Occurrence::CoordinatorMail { life } => self.open_coordinator_mail(life),
             Occurrence::WallClock { life } => self.wall_clock(life),
             Occurrence::Flush { life, shard } => self.flush(life, shard),
@@ -346,7 +359,11 @@ impl World {
             }
             Occurrence::StartManager => self.start_process(),
             Occurrence::RequestArrives(key) => self.request_arrives(key),
-            Occurrence::RequestAnswered(key, outcome) => self.tell_outcome(key, *outcome),
+            Occurrence::RequestAnswered(key, outcome) => {
+                self.trace
+                    .arrived(self.schedule.now(), Link::BulkAnswer(key));
+                self.tell_outcome(key, *outcome);
+            }
             Occurrence::RequestGivenUp(key) => self.request_given_up(key),
             Occurrence::Control {
                 life,

@@ -1,8 +1,8 @@
 //! `cargo xtask demo`: builds step by step and shows each step before the next long one.
 //!
 //! ```text
-//!  agent ─▶ its scan ─▶ simulator ─▶ one seed ─▶ packages ─▶ daemon ─▶ inventory-sync demo
-//!  (about a minute)     (a minute)                          (many)     (takes this process's place)
+//!  agent ─▶ its scan ─▶ simulator ─▶ one seed, one planted bug ─▶ packages ─▶ daemon ─▶ inventory-sync demo
+//!  (about a minute)     (two minutes)                                         (many)     (takes this process's place)
 //! ```
 
 use std::io::{IsTerminal, Write};
@@ -12,6 +12,7 @@ use std::process::Command;
 
 use crate::Failure;
 use crate::machine;
+use crate::planted;
 use crate::progress;
 use crate::run::{self, cargo, step};
 use crate::verify::PROGRAMS;
@@ -86,6 +87,7 @@ pub fn demo(options: &Options) -> Result<(), Failure> {
         "manager and agents in a world that loses, delays and crashes",
         Command::new(program("inventory-sim")).args(["run", "--seed", SEED]),
     )?;
+    planted::show(&demo_dir())?;
 
     let packages = machine::missing_packages();
     eprintln!(

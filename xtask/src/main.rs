@@ -16,8 +16,10 @@
 mod bench;
 mod chaos;
 mod demo;
+mod fuzz;
 mod machine;
 mod mutants;
+mod planted;
 mod progress;
 mod run;
 mod verify;
@@ -56,6 +58,10 @@ Usage: cargo xtask COMMAND
   codegen [--check]  Write the code generated from schemas/inventory_sync.fbs, or compare it
                      (builds the FlatBuffers compiler: some minutes the first time)
   corpus             Write the fuzz targets' first inputs
+  fuzz [--minutes N] [--target T] [--jobs J] [--minimise]
+                     Let each fuzz target run for its share of the time (10 minutes in all), on
+                     the stable compiler; what it finds of interest stays in target/fuzz, a crash
+                     in fuzz/crashes; --minimise renews fuzz/corpus from it (--minutes 0: that alone)
   help               This text
 ";
 
@@ -98,6 +104,7 @@ fn dispatch(args: &[String]) -> Result<(), Failure> {
         "chaos" => chaos::chaos(options),
         "mutants" => mutants::mutants(&mutants::Options::read(options)?),
         "demo" => demo::demo(&demo::Options::read(options)?),
+        "fuzz" => fuzz::fuzz(options),
         "codegen" => verify::codegen(options.iter().any(|option| option == "--check"), options),
         plain => {
             if let Some(option) = options.first() {
@@ -133,6 +140,7 @@ mod tests {
             &["demo", "--now"],
             &["bench", "--now"],
             &["codegen", "x"],
+            &["fuzz", "--hours", "1"],
         ] {
             let args: Vec<String> = line.iter().map(|&word| word.to_owned()).collect();
             assert!(

@@ -21,7 +21,7 @@ use crate::run::{self, cargo, step};
 use crate::{Failure, machine};
 
 /// The version that is installed where there is none.
-const CARGO_MUTANTS: &str = "";
+const CARGO_MUTANTS: &str = "27.1.0";
 
 /// Mutants of one call of cargo-mutants: after each call results are kept.
 const AT_ONCE: usize = 10;
@@ -30,7 +30,10 @@ const AT_ONCE: usize = 10;
 const TIMEOUT_SECONDS: &str = "180";
 
 /// What no judge can see, and nothing else.
-const EXCLUDED: [&str; 2] = [r"impl (fmt::)?Debug", r"impl (fmt::)?Display"];
+const EXCLUDED: [&str; 2] = [
+    r"impl (std::)?(fmt::)?Debug",
+    r"impl (std::)?(fmt::)?Display",
+];
 
 /// Seeds that the simulator runs as a judge; it stops at the first finding.
 const JUDGE_SEEDS: &str = "150";

@@ -214,7 +214,7 @@ impl Estimate {
 }
 
 /// One line that is overwritten on a terminal, and a line now and then elsewhere.
-struct Screen {
+pub struct Screen {
     is_terminal: bool,
     is_new: bool,
     next_line: Duration,
@@ -222,7 +222,7 @@ struct Screen {
 }
 
 impl Screen {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             is_terminal: std::io::stderr().is_terminal(),
             is_new: false,
@@ -231,7 +231,7 @@ impl Screen {
         }
     }
 
-    fn show(&mut self, line: &str, now: Duration) {
+    pub fn show(&mut self, line: &str, now: Duration) {
         if self.is_terminal {
             eprint!("\r{line:<width$}", width = self.width);
             self.width = line.chars().count();
@@ -243,7 +243,7 @@ impl Screen {
         }
     }
 
-    fn end(&self) {
+    pub fn end(&self) {
         if self.is_terminal && self.is_new {
             eprintln!();
         }

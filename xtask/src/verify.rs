@@ -76,17 +76,27 @@ fn find_hash(summary: &str) -> Option<String> {
 
 /// The tests of the simulator in a build where rules can be taken out: each must be missed.
 pub fn bug_bank() -> Result<(), Failure> {
-    let mut flags = std::env::var("RUSTFLAGS").unwrap_or_default();
-    flags.push_str(" --cfg inventory_bug_bank");
     step(
         "bug bank",
-        cargo()
-            .args(["test", "--locked", "-p", "inventory-sim"])
-            // Other flags, another folder: the programs' own build stays as it is.
-            .env("CARGO_TARGET_DIR", run::target_dir().join("bug-bank"))
-            .env_remove("CARGO_ENCODED_RUSTFLAGS")
-            .env("RUSTFLAGS", flags.trim()),
+        bug_bank_cargo().args(["test", "--locked", "-p", "inventory-sim"]),
     )
+}
+
+/// A cargo that builds with the bug bank.
+pub fn bug_bank_cargo() -> Command {
+    let mut flags = std::env::var("RUSTFLAGS").unwrap_or_default();
+    flags.push_str(" --cfg inventory_bug_bank");
+    let mut command = cargo();
+    command
+        .env("CARGO_TARGET_DIR", bug_bank_dir())
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .env("RUSTFLAGS", flags.trim());
+    command
+}
+
+/// Where it builds: other flags, another folder, so that the programs' own build stays as it is.
+pub fn bug_bank_dir() -> PathBuf {
+    run::target_dir().join("bug-bank")
 }
 
 /// Format, clippy, generated code.

@@ -93,7 +93,7 @@ impl Coordinator {
             .asks
             .values()
             .any(|ask| matches!(ask, Ask::Template(of) | Ask::CreateIndex(of) if *of == index));
-        if !is_asked || is_planted(Bug::AsksPileUp) {
+        if !is_asked {
             let request = self.ask(Ask::Template(index));
             out.push(Command::CheckTemplate { request, index });
         }

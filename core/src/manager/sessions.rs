@@ -25,8 +25,8 @@ pub(super) struct Sessions {
 impl Sessions {
     fn place(&self, id: SessionId) -> Option<usize> {
         let last = self.last.get();
-        let is_last = |session: &Box<Session>| session.id == id;
-        if self.slots.get(last)?.as_ref().is_some_and(is_last) {
+        let seen = self.slots.get(last)?.as_deref();
+        if seen.is_some_and(|session| session.id == id) {
             return Some(last);
         }
         let place = *self.by_id.get(&id)?;

@@ -38,15 +38,22 @@ impl Host {
     }
 }
 
-/// The URL without the user and password that somebody may have put into it.
+/// The URL without the user and password that somebody may have put into it: of what stands before the
+/// last `@` only a scheme is left.
 pub(super) fn redacted_url(url: &str) -> String {
-    match (url.find("://"), url.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme < at => {
-            format!("{}://…@{}", &url[..scheme], &url[at + 1..])
-        }
-        (None, Some(at)) => format!("…@{}", &url[at + 1..]),
-        _ => url.to_owned(),
+    let Some((before, host)) = url.rsplit_once('@') else {
+        return url.to_owned();
+    };
+    match before.split_once("://") {
+        Some((scheme, _)) if is_http(scheme) => format!("{scheme}://…@{host}"),
+        _ => format!("…@{host}"),
     }
+}
+
+fn is_http(scheme: &str) -> bool {
+    ["http", "https"]
+        .iter()
+        .any(|known| scheme.eq_ignore_ascii_case(known))
 }
 
 /// Why a text names no host.
@@ -109,4 +116,24 @@ pub(super) fn parse_host(url: &str) -> Result<Host, HostError> {
         name: name.to_owned(),
         port,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::redacted_url;
+
+    #[test]
+    fn of_what_stands_before_the_host_a_scheme_is_left() {
+        for (url, shown) in [
+            ("https://a:9200", "https://a:9200"),
+            ("https://user:secret@a:9200", "https://…@a:9200"),
+            ("HTTP://user:se@cret@a", "HTTP://…@a"),
+            ("user:secret@a", "…@a"),
+            // What looks like a scheme may stand behind the password, or end in it.
+            ("user:secret@s://a", "…@s://a"),
+            ("user:secret://x@a", "…@a"),
+        ] {
+            assert_eq!(redacted_url(url), shown);
+        }
+    }
 }

@@ -1,11 +1,13 @@
 //! From files, environment and flags to one value per setting, each with its origin.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
 use super::error::{ConfigError, Origin};
+use super::host::redacted_url;
 use super::ossec;
 use super::settings::{
     self, CONFIG_VARIABLE, Default, ENVIRONMENT_PREFIX, Kind, PASSWORD_VARIABLE, SETTINGS, Setting,
@@ -78,7 +80,6 @@ impl Sources {
 
 /// One value per setting, and what was found on the way. Ranges are checked; what several
 /// settings mean together is [`Config`](super::Config)'s business.
-#[derive(Debug)]
 pub struct Settings {
     values: BTreeMap<String, (Value, Origin)>,
     /// The password, if the environment gave one.
@@ -87,6 +88,17 @@ pub struct Settings {
     pub warnings: Vec<String>,
     /// What is wrong.
     pub(super) errors: Vec<ConfigError>,
+}
+
+impl fmt::Debug for Settings {
+    /// Without the password, and without values that may hold one.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("keys", &self.values.keys())
+            .field("warnings", &self.warnings)
+            .field("errors", &self.errors)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Settings {
@@ -358,7 +370,10 @@ impl Given<'_> {
                 })
                 .collect::<Result<_, _>>()
                 .map(Value::List),
-            (Given::Toml(DeValue::String(text)), _) => Err(format!("the text {text:?}")),
+            // It may be a host with a password in it, and the list around it forgotten.
+            (Given::Toml(DeValue::String(text)), _) => {
+                Err(format!("the text {:?}", redacted_url(text)))
+            }
             (Given::Toml(other), _) => Err(article(other.type_str())),
         }
     }

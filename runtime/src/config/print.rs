@@ -65,15 +65,38 @@ fn line(out: &mut String, name: &str, value: &Value, origin: &Origin) {
         Value::List(list) if list.len() > 1 => {
             let _ = writeln!(out, "{name} = [  # {origin}");
             for item in list {
-                let _ = writeln!(out, "  {item:?},");
+                let _ = writeln!(out, "  {},", quoted(item));
             }
             writeln!(out, "]")
         }
-        Value::List(list) => writeln!(out, "{name} = {list:?}  # {origin}"),
-        Value::Text(text) => writeln!(out, "{name} = {text:?}  # {origin}"),
+        Value::List(list) => {
+            let list: String = list.iter().map(|item| quoted(item)).collect();
+            writeln!(out, "{name} = [{list}]  # {origin}")
+        }
+        Value::Text(text) => writeln!(out, "{name} = {}  # {origin}", quoted(text)),
         Value::Integer(number) => writeln!(out, "{name} = {number}  # {origin}"),
         Value::Flag(flag) => writeln!(out, "{name} = {flag}  # {origin}"),
     };
+}
+
+/// A text as TOML writes it, whose escapes are not Rust's.
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for each in text.chars() {
+        match each {
+            '"' | '\\' => out.extend(['\\', each]),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            control if control.is_control() => {
+                // Writing to a String cannot fail.
+                let _ = write!(out, "\\u{:04X}", u32::from(control));
+            }
+            other => out.push(other),
+        }
+    }
+    out.push('"');
+    out
 }
 
 /// The table of settings as Markdown, for `docs/configuration.md`.

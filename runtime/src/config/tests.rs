@@ -406,3 +406,22 @@ fn an_ossec_conf_is_read_whatever_it_holds() {
     }
     assert_eq!(layers::line_of("a\nb\nc", 4), 3);
 }
+
+#[test]
+fn what_is_printed_is_a_file_again_whatever_a_text_holds() {
+    let path = "a\u{1}\u{85}\u{301}\"\\\n\t";
+    let given = Given::least_and("").set(&format!("store.path={path}"));
+    let printed = Settings::read(&given.sources).print();
+    let again = Given::file(&printed);
+    assert_eq!(again.load().store.path, Path::new(path));
+}
+
+#[test]
+fn settings_are_logged_without_the_password() {
+    let given = Given::least_and("").environment("INVENTORY_SYNC_INDEXER_PASSWORD", "hunter2");
+    let shown = format!("{:?}", Settings::read(&given.sources));
+    assert!(!shown.contains("hunter2"), "{shown}");
+    // A list that was forgotten around a host.
+    let given = Given::file("[indexer]\nhosts = \"https://user:hunter2@a\"\n");
+    assert!(!given.error().contains("hunter2"), "{}", given.error());
+}

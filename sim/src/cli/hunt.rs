@@ -28,9 +28,12 @@ const TWICE_EVERY: u64 = 100;
 /// Arguments of `hunt`.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// For how long.
-    #[arg(long, default_value_t = 1)]
-    minutes: u64,
+    /// For how long; parts of a minute too.
+    #[arg(long, default_value_t = 1.0, value_parser = minutes)]
+    minutes: f64,
+    /// Ends after so many seeds, if that is earlier.
+    #[arg(long, value_name = "N")]
+    seeds: Option<u64>,
     /// Threads; default: one for each processor.
     #[arg(long, value_name = "N")]
     jobs: Option<NonZero<usize>>,
@@ -47,6 +50,20 @@ pub(crate) struct Arguments {
     source: source::SourceArguments,
 }
 
+impl Arguments {
+    fn time(&self) -> Duration {
+        Duration::from_secs_f64(self.minutes * 60.0)
+    }
+}
+
+/// A number of minutes from the command line.
+fn minutes(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok();
+    number
+        .filter(|minutes| (0.0..1e6).contains(minutes))
+        .ok_or_else(|| "a number of minutes is wanted, such as 10 or 0.5".to_owned())
+}
+
 /// What came of a seed.
 struct Found {
     seed: u64,
@@ -59,6 +76,7 @@ struct Shared {
     source: Source,
     planted: Planted,
     next: AtomicU64,
+    end: u64,
     is_over: AtomicBool,
 }
 
@@ -73,6 +91,9 @@ pub(crate) fn main(arguments: &Arguments) -> Result<u8, Refusal> {
         source,
         planted: arguments.source.planted.clone(),
         next: AtomicU64::new(first),
+        end: arguments
+            .seeds
+            .map_or(u64::MAX, |seeds| first.saturating_add(seeds)),
         is_over: AtomicBool::new(false),
     };
     let jobs = arguments
@@ -114,6 +135,9 @@ fn work(shared: &Shared, sender: Sender<Result<Found, Refusal>>) {
     };
     while !shared.is_over.load(Ordering::Relaxed) {
         let seed = shared.next.fetch_add(1, Ordering::Relaxed);
+        if seed >= shared.end {
+            return;
+        }
         let found = shared.source.draw(seed).map(|options| {
             let mut outcome = panics::caught(|| attempt(&options, Conduct::default()));
             if outcome.finding.is_none() && seed.is_multiple_of(TWICE_EVERY) {
@@ -145,7 +169,7 @@ struct Log<'a> {
 
 impl<'a> Log<'a> {
     fn new(arguments: &'a Arguments, source: &'a Source) -> Self {
-        let bar = ProgressBar::new(arguments.minutes * 60);
+        let bar = ProgressBar::new(arguments.time().as_secs());
         let style = ProgressStyle::with_template("{elapsed:>4} of {len} s {wide_bar} {msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         Self {
@@ -161,10 +185,10 @@ impl<'a> Log<'a> {
 
     /// Takes what the threads find until the time is up.
     fn listen(&mut self, receiver: &Receiver<Result<Found, Refusal>>) -> Result<(), Refusal> {
-        let end = self.began + Duration::from_secs(self.arguments.minutes * 60);
+        let end = self.began + self.arguments.time();
         loop {
             let left = end.saturating_duration_since(Instant::now());
-            // A run takes milliseconds: nothing for as long as that is left means that time is up.
+            // Nothing for as long as that is left: time is up, or no seed is left.
             let Ok(found) = receiver.recv_timeout(left) else {
                 return Ok(());
             };

@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
     /// Stops after this step.
     #[arg(long, value_name = "STEP")]
     until: Option<u64>,
-    /// Writes the trace to this file: .txt.
+    /// Writes what happened to this file: .html, a chart to look at in a browser, or .txt, a transcript.
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
     /// Writes the hash of the trace into the replay file anew, when the run ends as expected; also that a
@@ -41,11 +41,11 @@ pub(crate) fn main(arguments: &Arguments) -> Result<u8, Refusal> {
         trace_file::check(path)?;
     }
     let conduct = Conduct {
-        keep_text: arguments.trace.is_some(),
+        record: arguments.trace.is_some(),
         stop: arguments.until.map(Stop::AtStep),
         ..Conduct::default()
     };
-    let (outcome, again) = match &arguments.file {
+    let (mut outcome, again) = match &arguments.file {
         Some(path) => {
             let outcome = replay_file(arguments, path, conduct)?;
             (outcome, format!("inventory-sim replay {}", path.display()))
@@ -65,7 +65,7 @@ pub(crate) fn main(arguments: &Arguments) -> Result<u8, Refusal> {
         say(report);
     }
     if let Some(path) = &arguments.trace {
-        trace_file::write(path, outcome.report.as_ref())?;
+        trace_file::write(path, &mut outcome, &again)?;
     }
     let Some(finding) = &outcome.finding else {
         return Ok(0);

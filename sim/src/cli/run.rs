@@ -19,7 +19,8 @@ pub(crate) struct Arguments {
     seeds: u64,
     #[command(flatten)]
     source: source::SourceArguments,
-    /// Writes the trace of the (first) seed to this file: .txt.
+    /// Writes what happened in the (first) seed to this file: .html, a chart to look at in a browser, or .txt, a
+    /// transcript.
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
     /// Runs each seed twice and compares the trace hashes.
@@ -45,7 +46,7 @@ pub(crate) fn main(arguments: &Arguments) -> Result<u8, Refusal> {
         }
         let trace = arguments.trace.as_ref().filter(|_| place == 0);
         let conduct = Conduct {
-            keep_text: trace.is_some(),
+            record: trace.is_some(),
             ..Conduct::default()
         };
         let one_began = Instant::now();
@@ -61,20 +62,16 @@ pub(crate) fn main(arguments: &Arguments) -> Result<u8, Refusal> {
         if outcome.finding.is_none() && arguments.verify_determinism {
             outcome.finding = repeated(&options, &outcome);
         }
+        let plain = format!("inventory-sim run --seed {seed}{}", source.again());
         if let Some(finding) = &outcome.finding {
-            let again = format!(
-                "inventory-sim run --seed {seed}{}{}",
-                source.again(),
-                if finding.kind == Kind::Nondeterminism {
-                    " --verify-determinism"
-                } else {
-                    ""
-                }
-            );
+            let again = match finding.kind {
+                Kind::Nondeterminism => format!("{plain} --verify-determinism"),
+                _ => plain.clone(),
+            };
             failure::print(&format!("seed {seed}"), &outcome, finding, &again);
         }
         if let Some(path) = trace {
-            trace_file::write(path, outcome.report.as_ref())?;
+            trace_file::write(path, &mut outcome, &plain)?;
         }
         if let Some(finding) = &outcome.finding {
             return Ok(finding.kind.exit_code());

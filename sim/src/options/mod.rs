@@ -34,8 +34,10 @@ pub enum Healing {
 pub struct Options {
     /// The seed: of the machines, of the schedule, of every stream.
     pub seed: u64,
-    /// How many agents; their ids are 1 to this.
+    /// How many agents.
     pub agents: u16,
+    /// The id of the first agent; the others follow.
+    pub first_agent: u16,
     /// How many shards the manager has.
     pub shards: u16,
     /// Documents that an agent has in an index at most.
@@ -98,6 +100,7 @@ impl Options {
         Self {
             seed,
             agents: 2,
+            first_agent: 1,
             shards: 1,
             documents_max: 12,
             config,

@@ -199,7 +199,7 @@ macro_rules! settings {
 }
 
 settings! {
-    world: agents, hostiles, healing, shards, documents_max, warm_up_ms, chaos_ms, converge_ms, change_every_ms, fulls_per_mille,
+    world: agents, first_agent, hostiles, healing, shards, documents_max, warm_up_ms, chaos_ms, converge_ms, change_every_ms, fulls_per_mille,
         delta_items_max, sloppy, relays, frame_bytes_max, link_ms, indexer_ms, store_ms, refresh_every_ms,
         lease_ms, bound_ahead_ms, fault_refusals_min, gc_deletes_ms;
     manager: protocol_version_min, request_timeout_ms, request_deadline_ms, late_write_bound_ms,

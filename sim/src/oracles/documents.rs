@@ -7,7 +7,7 @@ use inventory_sync_core::document::{Class, Part};
 use inventory_sync_core::id::{AgentId, IndexId, ModuleId, SessionId, Version};
 use inventory_sync_core::time::Tick;
 
-use super::{Body, Oracles};
+use super::{Body, Offer, Oracles};
 use crate::content::{Content, DocKey};
 
 /// A document as the Indexer holds it.
@@ -15,6 +15,8 @@ use crate::content::{Content, DocKey};
 pub(super) struct Stored {
     pub(super) content: Content,
     pub(super) version: Version,
+    /// Whether something that is not ours wrote it.
+    pub(super) foreign: bool,
 }
 
 /// What an agent was told of a document, or of a whole index.
@@ -55,12 +57,14 @@ pub(crate) struct Rendered {
 
 impl Oracles {
     /// A request was rendered: each operation must be one that its session's agent asked for.
-    pub(crate) fn rendered(&mut self, part: &Part, operations: &[Rendered]) {
+    pub(crate) fn rendered(&mut self, part: &Part, operations: &[Rendered], bytes: usize) {
+        self.economy.operations += operations.len() as u64;
+        self.economy.bytes += bytes as u64;
         let counted = part.ordinals.count();
         if counted != operations.len() as u64 {
             let seen = format!("{} operations", operations.len());
             self.fail(
-                "I-13",
+                "I-13 bulk body",
                 format!("{counted} operations of session {}", part.session),
                 seen,
             );
@@ -74,12 +78,16 @@ impl Oracles {
             .and_then(|known| known.offer.clone())
         else {
             self.fail(
-                "I-5",
+                "I-5 identity",
                 "operations of a session that an agent opened",
                 format!("session {}", part.session),
             );
             return;
         };
+        self.note_keys(part, operations);
+        if part.class == Class::Removal {
+            self.judge_removal_order(part.session, &offer);
+        }
         if offer.full {
             self.documents
                 .fulls
@@ -110,7 +118,7 @@ impl Oracles {
                     part.version
                 );
                 self.fail(
-                    "I-4, I-5",
+                    "I-4 isolation",
                     expected,
                     format!("{:?} {operation:?}", part.class),
                 );
@@ -119,12 +127,44 @@ impl Oracles {
         }
     }
 
+    /// The documents of a part's operations; what is sent once more is not refused any longer.
+    fn note_keys(&mut self, part: &Part, operations: &[Rendered]) {
+        let Some(known) = self.sessions.get_mut(&part.session) else {
+            return;
+        };
+        for (ordinal, operation) in part.ordinals.iter().zip(operations) {
+            known.keys.insert((part.class, ordinal), operation.key);
+            known.refused_for_good.remove(&operation.key);
+        }
+    }
+
+    /// A Full removes what it no longer has once each of its documents is there or refused.
+    fn judge_removal_order(&mut self, session: SessionId, offer: &Offer) {
+        let Some(known) = self.sessions.get(&session) else {
+            return;
+        };
+        let is_open = |key: &DocKey, content: Content| {
+            let stored = self.documents.stored.get(key);
+            stored.is_none_or(|stored| stored.content != content)
+                && !known.refused.contains_key(key)
+                && !self.documents.foreign.contains(key)
+        };
+        let open = offer
+            .finals()
+            .find(|(key, _, body)| matches!(body, Body::Upsert(content) if is_open(key, *content)));
+        if let Some((key, ..)) = open {
+            let expected = format!("session {session} removes nothing before {key:?} is written");
+            let seen = format!("{:?}", self.documents.stored.get(&key));
+            self.fail("P-6 order of a Full", expected, seen);
+        }
+    }
+
     /// A hostile peer may ask for what it likes, but only among its own documents.
     fn rendered_for_hostile(&mut self, part: &Part, operations: &[Rendered]) {
         for operation in operations {
             if operation.key.agent() != part.agent || operation.version != part.version {
                 let expected = format!("documents of the hostile peer {} only", part.agent);
-                self.fail("I-4, I-5", expected, format!("{operation:?}"));
+                self.fail("I-4 isolation", expected, format!("{operation:?}"));
                 return;
             }
         }
@@ -153,6 +193,7 @@ impl Oracles {
                 Stored {
                     content,
                     version: operation.version,
+                    foreign: false,
                 },
             ),
             None => self.documents.stored.remove(&key),
@@ -195,7 +236,7 @@ impl Oracles {
                 operation.version,
                 if late { ", late" } else { "" }
             );
-            self.fail("I-2, I-9: undone", expected, seen);
+            self.fail("I-9 order", expected, seen);
         }
     }
 
@@ -224,7 +265,7 @@ impl Oracles {
                     operation.session, operation.version
                 );
                 self.fail(
-                    "no vanish",
+                    "O-1 no vanish",
                     format!("{key:?} stays there during the Full {session}, which has it"),
                     seen,
                 );
@@ -241,9 +282,12 @@ impl Oracles {
 
     /// Something that is not ours wrote a document.
     pub(crate) fn written_by_others(&mut self, key: DocKey, content: Content, version: Version) {
-        self.documents
-            .stored
-            .insert(key, Stored { content, version });
+        let stored = Stored {
+            content,
+            version,
+            foreign: true,
+        };
+        self.documents.stored.insert(key, stored);
         self.documents.foreign.insert(key);
     }
 
@@ -257,7 +301,12 @@ impl Oracles {
         documents.foreign.retain(|key| key.index() != index);
         documents.disturbed.insert(index, self.now);
         for (key, content, version) in stored {
-            documents.stored.insert(key, Stored { content, version });
+            let stored = Stored {
+                content,
+                version,
+                foreign: false,
+            };
+            documents.stored.insert(key, stored);
         }
     }
 
@@ -279,10 +328,6 @@ impl Oracles {
             "{operation:?} was refused, stored is {:?}",
             self.documents.stored.get(&operation.key)
         );
-        self.fail(
-            "versions: conflict",
-            "no 409 without a foreign writer",
-            seen,
-        );
+        self.fail("O-4 conflict", "no 409 without a foreign writer", seen);
     }
 }

@@ -12,7 +12,7 @@ impl Oracles {
     pub(crate) fn at_rest(&mut self, store_entries: usize, judged: impl Fn(AgentId) -> bool) {
         if store_entries > 0 {
             self.fail(
-                "I-7",
+                "I-7 quota",
                 "an empty store at rest",
                 format!("{store_entries} frames"),
             );
@@ -20,12 +20,12 @@ impl Oracles {
         let open = self
             .sessions
             .iter()
-            .filter(|(_, known)| known.owner.is_none_or(&judged))
+            .filter(|(_, known)| judged(known.birth.agent))
             .find(|(_, known)| known.open)
             .map(|(session, _)| *session);
         if let Some(session) = open {
             self.fail(
-                "I-7",
+                "I-7 quota",
                 "no session at rest",
                 format!("session {session} was never discarded"),
             );
@@ -33,12 +33,12 @@ impl Oracles {
         let silent = self
             .sessions
             .iter()
-            .filter(|(_, known)| known.owner.is_none_or(&judged))
+            .filter(|(_, known)| judged(known.birth.agent))
             .find(|(_, known)| !known.is_answered())
             .map(|(session, _)| *session);
         if let Some(session) = silent {
             self.fail(
-                "I-1",
+                "I-1 one answer",
                 "a verdict for every session",
                 format!("session {session} has none"),
             );
@@ -56,7 +56,7 @@ impl Oracles {
             let stored = self.documents.stored.get(key).map(|stored| stored.content);
             if stored != Some(*content) {
                 self.fail(
-                    "convergence",
+                    "I-3 convergence",
                     format!("{key:?} is {content:?}, as at its agent"),
                     format!("{stored:?}"),
                 );
@@ -72,7 +72,7 @@ impl Oracles {
             .map(|(key, stored)| (*key, *stored));
         if let Some((key, stored)) = ghost {
             self.fail(
-                "convergence",
+                "I-3 convergence",
                 format!("{key:?} does not exist, as at its agent"),
                 format!("{stored:?}"),
             );

@@ -10,7 +10,7 @@ use crate::content::{Content, DocKey};
 impl Oracles {
     /// A verdict: what it acknowledges is in the Indexer at this instant.
     pub(super) fn judge_verdict(&mut self, session: SessionId, ack: &EndAck) {
-        let owner = self.sessions.get(&session).and_then(|known| known.owner);
+        let owner = self.sessions.get(&session).map(|known| known.birth.agent);
         if owner.is_some_and(|owner| self.is_hostile(owner)) {
             return;
         }
@@ -32,7 +32,7 @@ impl Oracles {
         let (grant, order) = (known.grant, known.completed);
         let Some(order) = order else {
             self.fail(
-                "I-6",
+                "I-6 staging",
                 "a verdict on its items only for a complete session",
                 format!("session {session}"),
             );
@@ -63,7 +63,7 @@ impl Oracles {
                 Body::BadPayload | Body::BadName => {
                     let seen = format!("sequence {seq} of session {session} is acknowledged");
                     self.fail(
-                        "failed is exact",
+                        "O-7 failed is exact",
                         "an item that cannot be stored is listed as failed",
                         seen,
                     );
@@ -87,7 +87,7 @@ impl Oracles {
             if !failed(seq) {
                 let seen = format!("sequence {seq} of session {session} is acknowledged");
                 self.fail(
-                    "failed is exact",
+                    "O-7 failed is exact",
                     "an item that cannot be stored is listed as failed",
                     seen,
                 );
@@ -104,7 +104,15 @@ impl Oracles {
         grant: Option<Version>,
     ) {
         let stored = self.documents.stored.get(&key).copied();
-        if stored.map(|stored| stored.content) == content || self.is_excused(session, key) {
+        if self.is_excused(session, key) {
+            return;
+        }
+        if stored.map(|stored| stored.content) == content {
+            if stored.is_some_and(|stored| stored.foreign) {
+                let expected =
+                    format!("{key:?} with our overlay when session {session} is told so");
+                self.fail("O-8 source", expected, format!("{stored:?}"));
+            }
             return;
         }
         let later = stored
@@ -121,7 +129,7 @@ impl Oracles {
         if !later {
             let expected = format!("{key:?} is {content:?} when session {session} is told so");
             self.fail(
-                "I-2",
+                "I-2 ok is true",
                 expected,
                 format!("{stored:?}, the session's grant is {grant:?}"),
             );
@@ -155,7 +163,7 @@ impl Oracles {
             {
                 let seen = format!("{key:?} is {stored:?}");
                 self.fail(
-                    "I-2: replacement",
+                    "I-2 replacement",
                     format!("only items of the Full {session} in its indices"),
                     seen,
                 );
@@ -168,43 +176,51 @@ impl Oracles {
         }
     }
 
-    /// What is listed as failed for good was refused for its document's sake, or could not be stored.
+    /// The list of failed items: exactly those that cannot be stored or were refused, the lowest first, each
+    /// with its reason.
     fn judge_failed(&mut self, session: SessionId, ack: &EndAck) {
         let Some(known) = self.sessions.get(&session) else {
             return;
         };
         let Some(offer) = &known.offer else { return };
-        let mut wrong = None;
-        for pair in ack.failed.windows(2) {
-            if pair[0].seq >= pair[1].seq {
-                wrong = Some(format!("sequence {} behind {}", pair[1].seq, pair[0].seq));
-            }
+        let mut due = Vec::new();
+        for (seq, item) in offer.items.iter().enumerate() {
+            let last = offer.last_on(item.key).map(|(_, body)| body);
+            let is_outside = offer.full && !offer.indices.contains(&item.key.index());
+            let reason = match (item.body, last) {
+                _ if is_outside => (0, Reason::IndexNotAllowed),
+                (Body::BadName, _) if seq % 2 == 0 => (0, Reason::IndexNotAllowed),
+                (Body::BadName, _) | (_, Some(Body::BadPayload)) => (0, Reason::InvalidPayload),
+                _ if known.refused_for_good.contains(&item.key) => {
+                    let status = known.refused.get(&item.key).copied();
+                    (status.unwrap_or(0), Reason::IndexerRejected)
+                }
+                _ => continue,
+            };
+            due.push((seq as u64, reason.0, reason.1));
         }
-        if ack.status == Status::Ok && (!ack.failed.is_empty() || ack.failed_more) {
-            wrong = Some(format!("Ok with {:?}", ack.failed));
-        }
-        for failed in ack.failed.iter().filter(|failed| !failed.retryable) {
-            let item = usize::try_from(failed.seq)
-                .ok()
-                .and_then(|seq| offer.items.get(seq));
-            let own = matches!(
-                item.map(|item| item.body),
-                Some(Body::BadName | Body::BadPayload)
+        let most = self.config.failed_items_max;
+        let more = due.len() > most;
+        due.truncate(most);
+        let listed = ack
+            .failed
+            .iter()
+            .map(|item| (item.seq, item.status, item.reason));
+        let is_ok = ack.status == Status::Ok;
+        let is_exact = listed.eq(due.iter().copied())
+            && more == ack.failed_more
+            && is_ok == due.is_empty()
+            && ack.failed.iter().all(|item| !item.retryable);
+        if !is_exact {
+            let expected = format!(
+                "session {session} lists exactly {due:?}{}",
+                if more {
+                    " and says that there are more"
+                } else {
+                    ""
+                }
             );
-            let shared = item.and_then(|item| Some((item, offer.last_on(item.key)?.1)));
-            let shared = shared.is_some_and(|(item, last)| {
-                last == Body::BadPayload || known.refused.contains_key(&item.key)
-            });
-            if !own && !shared {
-                wrong = Some(format!("{failed:?} for {item:?}"));
-            }
-        }
-        if let Some(seen) = wrong {
-            self.fail(
-                "failed is exact",
-                format!("a list of what was refused in session {session}"),
-                seen,
-            );
+            self.fail("O-7 failed is exact", expected, format!("{ack:?}"));
         }
     }
 }

@@ -67,7 +67,7 @@ impl Oracles {
     ) {
         if self.now >= bounds.lease_until {
             self.fail(
-                "versions: lease",
+                "O-4 lease",
                 format!(
                     "nothing is sent without a lease, which ended at {}",
                     bounds.lease_until
@@ -82,14 +82,14 @@ impl Oracles {
         let bound = common.max(bounds.agent);
         if bound.is_none_or(|bound| version >= bound) {
             self.fail(
-                "versions: bound",
+                "O-4 bound",
                 format!("a version below the durable bound {bound:?} ({bounds:?})"),
                 format!("session {session} of agent {agent} is sent under {version}"),
             );
         }
         let Some(known) = self.sessions.get_mut(&session) else {
             self.fail(
-                "I-5",
+                "I-5 identity",
                 "only an open session is delivered",
                 format!("session {session} is sent"),
             );
@@ -98,7 +98,7 @@ impl Oracles {
         if let Some(granted) = known.grant {
             if granted != version {
                 self.fail(
-                    "versions: grant",
+                    "O-4 grant",
                     format!("all operations of session {session} under its grant {granted}"),
                     format!("a part under {version}"),
                 );
@@ -113,7 +113,7 @@ impl Oracles {
         if let Some((near, owner)) = self.versions.too_close(agent, version) {
             let seen = format!("{version} for session {session}, {near} is session {owner}'s");
             self.fail(
-                "versions: step",
+                "O-4 step",
                 format!("grants of agent {agent} lie {VERSION_STEP} apart"),
                 seen,
             );
@@ -127,7 +127,7 @@ impl Oracles {
         {
             let expected = format!("a grant for agent {agent} above {before} of session {owner}");
             self.fail(
-                "versions: order",
+                "I-12 order",
                 expected,
                 format!("{version} for session {session}"),
             );
@@ -140,7 +140,7 @@ impl Oracles {
             let expected =
                 format!("a grant for agent {agent} above {former}, which a former process sent");
             self.fail(
-                "versions: restart",
+                "I-12 restart",
                 expected,
                 format!("{version} for session {session}"),
             );

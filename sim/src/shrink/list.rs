@@ -6,13 +6,13 @@ use super::Shrinker;
 use crate::choices::{Choice, Choices};
 
 /// An episode of a concern.
-type Episode = (u32, u32);
+pub(super) type Episode = (u32, u32);
 
-fn episode_of(choice: &Choice) -> Episode {
+pub(super) fn episode_of(choice: &Choice) -> Episode {
     (choice.concern, choice.episode)
 }
 
-fn without(choices: &Choices, is_gone: impl Fn(&Choice) -> bool) -> Choices {
+pub(super) fn without(choices: &Choices, is_gone: impl Fn(&Choice) -> bool) -> Choices {
     Choices {
         concerns: choices.concerns.clone(),
         list: choices
@@ -111,26 +111,6 @@ impl Shrinker<'_> {
         }
     }
 
-    /// Removes an episode and lets the later ones of its concern move up: first with the time that it
-    /// took, then without.
-    pub(super) fn move_episodes_up(&mut self) {
-        self.doing = "episodes, moving up";
-        for adds_time in [true, false] {
-            let mut at = 0;
-            while !self.is_over {
-                let episodes: BTreeSet<Episode> =
-                    self.best.choices.list.iter().map(episode_of).collect();
-                let Some(gone) = episodes.iter().nth(at).copied() else {
-                    break;
-                };
-                let candidate = moved_up(&self.best.choices, gone, adds_time);
-                if !self.try_choices(candidate) {
-                    at += 1;
-                }
-            }
-        }
-    }
-
     /// Smaller values: each as small as it can be, by halving the distance.
     pub(super) fn lower_values(&mut self) {
         self.doing = "values";
@@ -162,59 +142,5 @@ impl Shrinker<'_> {
             }
             at += 1;
         }
-    }
-}
-
-/// The choices without an episode; the later ones of its concern take its place and, if wanted, what its
-/// first draw gave, which is the time that passed until it.
-fn moved_up(choices: &Choices, (concern, gone): Episode, adds_time: bool) -> Choices {
-    let of_gone = |choice: &&Choice| episode_of(choice) == (concern, gone) && choice.number == 0;
-    let time = choices
-        .list
-        .iter()
-        .find(of_gone)
-        .map_or(0, |choice| choice.value);
-    let mut moved = without(choices, |choice| episode_of(choice) == (concern, gone));
-    for choice in moved
-        .list
-        .iter_mut()
-        .filter(|choice| choice.concern == concern && choice.episode > gone)
-    {
-        choice.episode -= 1;
-        if adds_time && choice.number == 0 && choice.episode == gone {
-            choice.value = choice.value.saturating_add(time);
-        }
-    }
-    moved
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn choices(list: &[(u32, u32, u64)]) -> Choices {
-        let choice = |(episode, number, value): &(u32, u32, u64)| Choice {
-            concern: 0,
-            episode: *episode,
-            number: *number,
-            value: *value,
-        };
-        Choices {
-            concerns: vec!["churn/1/0".to_owned()],
-            list: list.iter().map(choice).collect(),
-        }
-    }
-
-    #[test]
-    fn later_episodes_move_up_and_keep_their_time() {
-        let all = choices(&[(0, 0, 10), (1, 0, 20), (1, 2, 5), (2, 0, 30), (2, 1, 7)]);
-        assert_eq!(
-            moved_up(&all, (0, 1), true),
-            choices(&[(0, 0, 10), (1, 0, 50), (1, 1, 7)])
-        );
-        assert_eq!(
-            moved_up(&all, (0, 0), false),
-            choices(&[(0, 0, 20), (0, 2, 5), (1, 0, 30), (1, 1, 7)])
-        );
     }
 }

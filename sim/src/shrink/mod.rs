@@ -4,7 +4,7 @@
 //!  run that fails ──record──▶ Case ──▶ cut at the failure
 //!        ┌─────────────────────────────────────┘
 //!        ▼
-//!   whole concerns ─▶ options ─▶ episodes (ddmin) ─▶ episodes, the later ones move up ─▶ values
+//!   whole concerns ─▶ options ─▶ other seeds ─▶ episodes (ddmin) ─▶ later ones move up ─▶ values
 //!        ▲                                                                              │
 //!        └────────────────────────── while something got smaller ◀─────────────────────-┘
 //! ```
@@ -16,6 +16,8 @@
 //! * The result is a function of the case and of how many candidates were allowed.
 
 mod list;
+mod seeds;
+mod shift;
 mod world;
 
 use crate::choices::{Choices, Tape};
@@ -32,12 +34,16 @@ pub struct Case {
     pub choices: Choices,
 }
 
+/// What a choice weighs in events: a person reads both, and a choice says more.
+const EVENTS_PER_CHOICE: u64 = 4;
+
 /// How large a failing run is: what is smaller by an earlier part is smaller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Size {
+    /// Events and choices together.
+    weight: u64,
     choices: usize,
     events: u64,
-    agents: u16,
     /// All choices' values together.
     values: u64,
 }
@@ -110,13 +116,12 @@ pub fn shrink(case: Case, go_on: &mut dyn FnMut(Progress) -> bool) -> Option<Shr
 
 fn size_of(case: &Case, outcome: &Outcome) -> Size {
     let list = &case.choices.list;
+    let report = outcome.report.as_ref();
+    let events = report.map_or(0, |report| report.events - report.heartbeats);
     Size {
+        weight: events + EVENTS_PER_CHOICE * list.len() as u64,
         choices: list.len(),
-        events: outcome
-            .report
-            .as_ref()
-            .map_or(0, |report| report.events - report.heartbeats),
-        agents: case.options.agents,
+        events,
         values: list
             .iter()
             .fold(0, |sum, choice| sum.saturating_add(choice.value)),
@@ -151,9 +156,12 @@ impl Shrinker<'_> {
             self.cut_time();
             self.drop_concerns();
             self.simplify_options();
+            self.search_seeds();
             self.drop_episodes();
-            self.move_episodes_up();
             self.drop_entries();
+            self.move_episodes_up();
+            self.drop_entries_and_strike_earlier();
+            self.strike_earlier();
             self.lower_values();
             self.change_seed();
             if self.size == before || self.is_over {
@@ -165,6 +173,12 @@ impl Shrinker<'_> {
     /// Runs a candidate, and takes it if it fails in the same way and is smaller; with `or_equal` also if
     /// it is as large as the best so far.
     fn try_case(&mut self, candidate: &Case, or_equal: bool) -> bool {
+        let tape = Tape::replaying(&candidate.choices);
+        self.try_tape(candidate, &tape, or_equal)
+    }
+
+    /// The same with the choices that a tape gives.
+    fn try_tape(&mut self, candidate: &Case, tape: &Tape, or_equal: bool) -> bool {
         if self.is_over || candidate.options.validate().is_err() {
             return false;
         }
@@ -174,7 +188,6 @@ impl Shrinker<'_> {
             return false;
         }
         self.tries += 1;
-        let tape = Tape::replaying(&candidate.choices);
         let outcome = attempt(
             &candidate.options,
             Conduct {
@@ -196,9 +209,7 @@ impl Shrinker<'_> {
         };
         let size = size_of(&taken, &outcome);
         // The events of a run that panicked are not known: its choices alone say how large it is.
-        if size < self.size
-            || (or_equal && (size.choices, size.events) <= (self.size.choices, self.size.events))
-        {
+        if size < self.size || (or_equal && size.weight <= self.size.weight) {
             self.best = taken;
             self.size = size;
             self.outcome = outcome;

@@ -1,6 +1,6 @@
 //! Smaller worlds: fewer agents, shards, modules and documents, less time, defaults for what was drawn.
 
-use super::{Case, Shrinker};
+use super::Shrinker;
 use crate::choices::Choices;
 use crate::faults::{Fault, Rate};
 use crate::options::{Options, SETTINGS, Setting};
@@ -98,7 +98,7 @@ impl Shrinker<'_> {
         {
             return false;
         }
-        self.try_case(&candidate, true)
+        self.try_struck_earlier(&candidate, true)
     }
 
     /// The least value, or one on the way to it.
@@ -147,14 +147,15 @@ impl Shrinker<'_> {
 
     /// One of several agents alone, under the first one's number.
     fn keep_one_agent(&mut self) {
-        for agent in 1..=self.best.options.agents {
+        let first = u64::from(self.best.options.first_agent);
+        for agent in first..first + u64::from(self.best.options.agents) {
             if self.best.options.agents < 2 {
                 return;
             }
             let mut candidate = self.best.clone();
             candidate.options.agents = 1;
             candidate.choices = renamed(&candidate.choices, &|kind, of, module| {
-                (of == agent.to_string()).then(|| format!("{kind}/1/{module}"))
+                (of == agent.to_string()).then(|| format!("{kind}/{first}/{module}"))
             });
             self.try_case(&candidate, true);
         }
@@ -177,18 +178,6 @@ impl Shrinker<'_> {
                 (module == kept.to_string()).then(|| format!("{kind}/{agent}/0"))
             });
             self.try_case(&candidate, true);
-        }
-    }
-
-    /// Other seeds of the machines, for a shorter run.
-    pub(super) fn change_seed(&mut self) {
-        self.doing = "seeds of the machines";
-        for seed in 0..8 {
-            let mut candidate: Case = self.best.clone();
-            candidate.options.seed = seed;
-            if candidate.options != self.best.options {
-                self.try_case(&candidate, false);
-            }
         }
     }
 }

@@ -1,0 +1,514 @@
+//! What a shard is told, and what it answers at once: each message has exactly the answers that the contract
+//! gives it, and a message that is foreign or too late changes nothing.
+//!
+//! ```text
+//!  event ──▶ hear ──▶ Heard ──┐
+//!    │                        ▼
+//!    └──▶ the shard ──▶ commands ──▶ judge_answers        before any of them is carried out
+//! ```
+
+use std::collections::{BTreeMap, VecDeque};
+
+use inventory_sync_core::document::Run;
+use inventory_sync_core::id::{AgentId, ConnectionId, ModuleId, NO_SESSION, Peer, SessionId};
+use inventory_sync_core::manager::{Command, Event, Reply};
+use inventory_sync_core::time::Tick;
+use inventory_sync_core::wire::{EndAck, Reason, Status};
+
+use super::Oracles;
+use super::intake::gaps;
+use crate::store::Scanned;
+
+/// What a shard is being told, as far as its answer is judged.
+#[derive(Debug, Clone)]
+pub(crate) enum Heard {
+    /// A Start.
+    Start {
+        peer: Peer,
+        nonce: u64,
+        module: String,
+        size: u64,
+        is_base: bool,
+    },
+    /// Items.
+    Items {
+        peer: Peer,
+        session: SessionId,
+        standing: Standing,
+        bytes: u64,
+    },
+    /// An End.
+    End {
+        peer: Peer,
+        session: SessionId,
+        standing: Standing,
+    },
+    /// A Hello.
+    Hello(Peer),
+    /// A frame that is no message.
+    BadFrame(Peer),
+    /// Writes are answered.
+    Staged,
+    /// Time has passed.
+    Time,
+    /// Something whose answer is not judged here.
+    Other,
+}
+
+/// What a session is to whoever names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// There is none.
+    Unknown,
+    /// Another agent's.
+    Foreign,
+    /// Its own, on another connection.
+    Elsewhere,
+    /// Its own, here.
+    Live,
+    /// Its own, with a verdict that must be repeated.
+    Finished,
+    /// It has ended long ago: the shard may remember it or not.
+    Forgettable,
+}
+
+/// What is known of a session before its shard says that it is open.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Birth {
+    pub(super) agent: AgentId,
+    pub(super) module: ModuleId,
+    pub(super) size: u64,
+    pub(super) is_base: bool,
+    pub(super) connection: ConnectionId,
+}
+
+/// What the shards of the present process have said to whom.
+#[derive(Debug, Default)]
+pub(super) struct Exchange {
+    pub(super) births: BTreeMap<SessionId, Birth>,
+    /// The session of each Start that was accepted.
+    pub(super) by_nonce: BTreeMap<(AgentId, ModuleId, u64), SessionId>,
+    /// Finished sessions of each lane, with the time of their verdict.
+    pub(super) finished: BTreeMap<(AgentId, ModuleId), VecDeque<(SessionId, Tick)>>,
+    /// Sessions with writes that were answered since their shard last heard of it.
+    pub(super) settled: Vec<(u16, SessionId)>,
+    /// Bytes of each connection that are being stored.
+    pub(super) open_bytes: BTreeMap<ConnectionId, u64>,
+    /// Connections that are not read.
+    pub(super) paused: BTreeMap<ConnectionId, u16>,
+    /// What a shard may hold of announced items, where it was told so.
+    pub(super) items_max: BTreeMap<u16, u64>,
+    /// The sequences of the frame at hand that are neither stored nor being stored.
+    fresh: Vec<Run>,
+}
+
+pub(super) fn is_discarded(commands: &[Command<Scanned>], session: SessionId) -> bool {
+    commands
+        .iter()
+        .any(|command| matches!(command, Command::Discard { session: gone } if *gone == session))
+}
+
+/// The EndAcks about a session among the commands, with those they go to.
+fn end_acks(
+    commands: &[Command<Scanned>],
+    session: SessionId,
+) -> impl Iterator<Item = (Peer, &EndAck)> {
+    commands.iter().filter_map(move |command| match command {
+        Command::Reply {
+            peer,
+            message: Reply::EndAck(ack),
+        } if ack.session == session.0 => Some((*peer, &**ack)),
+        _ => None,
+    })
+}
+
+impl Oracles {
+    /// A shard is about to be told something.
+    pub(crate) fn hear(&mut self, shard: u16, event: &Event<Scanned>) -> Heard {
+        match event {
+            Event::Start { peer, start, .. } => Heard::Start {
+                peer: *peer,
+                nonce: start.nonce,
+                module: start.module.clone(),
+                size: start.size,
+                is_base: start.protocol_version == 0,
+            },
+            Event::Items { peer, frame, .. } => {
+                let standing = self.standing(shard, *peer, frame.session);
+                self.exchange.fresh.clear();
+                if standing == Standing::Live {
+                    self.touch(frame.session);
+                    if let Some(known) = self.sessions.get(&frame.session) {
+                        for run in frame.sequences.as_slice() {
+                            let part = known.unstored(*run);
+                            self.exchange.fresh.extend(part);
+                        }
+                    }
+                }
+                Heard::Items {
+                    peer: *peer,
+                    session: frame.session,
+                    standing,
+                    bytes: frame.bytes,
+                }
+            }
+            Event::End { peer, session } => {
+                let standing = self.standing(shard, *peer, *session);
+                if standing == Standing::Live {
+                    self.touch(*session);
+                    if let Some(known) = self.sessions.get_mut(session) {
+                        known.end_received = true;
+                        known.listed.clear();
+                    }
+                }
+                Heard::End {
+                    peer: *peer,
+                    session: *session,
+                    standing,
+                }
+            }
+            Event::Hello { peer, .. } => Heard::Hello(*peer),
+            Event::BadFrame { peer, .. } => Heard::BadFrame(*peer),
+            Event::Staged { .. } => Heard::Staged,
+            Event::Closed { connection } => {
+                self.exchange.open_bytes.remove(connection);
+                if self.exchange.paused.remove(connection).is_some() {
+                    self.touch_all(*connection);
+                }
+                Heard::Other
+            }
+            Event::BulkDone { bulk, outcome } => {
+                self.bulk_answered(shard, *bulk, outcome);
+                Heard::Other
+            }
+            Event::TaintAll { until } => {
+                self.deliveries.taint_all(shard, *until);
+                Heard::Other
+            }
+            Event::LeaseUntil { until } => {
+                self.deliveries.leases.insert(shard, *until);
+                Heard::Other
+            }
+            Event::QuotaSlice { items, .. } => {
+                self.exchange.items_max.insert(shard, *items);
+                Heard::Other
+            }
+            Event::Tick | Event::WallClock { .. } => Heard::Time,
+            _ => Heard::Other,
+        }
+    }
+
+    /// Its agent was heard, or the shard has done its part: the idle limit begins anew.
+    pub(super) fn touch(&mut self, session: SessionId) {
+        let now = self.now;
+        if let Some(known) = self.sessions.get_mut(&session) {
+            known.touched = now;
+        }
+    }
+
+    fn touch_all(&mut self, connection: ConnectionId) {
+        let now = self.now;
+        for id in self.live.clone() {
+            if let Some(known) = self
+                .sessions
+                .get_mut(&id)
+                .filter(|known| known.birth.connection == connection)
+            {
+                known.touched = now;
+            }
+        }
+    }
+
+    /// What a session is to a peer of a shard.
+    fn standing(&self, shard: u16, peer: Peer, session: SessionId) -> Standing {
+        let known = self
+            .sessions
+            .get(&session)
+            .filter(|known| known.shard == shard && !known.gone);
+        let Some(known) = known.filter(|_| session != NO_SESSION) else {
+            return Standing::Unknown;
+        };
+        let is_own = known.birth.agent == peer.agent;
+        if known.open {
+            return match (is_own, known.birth.connection == peer.connection) {
+                (false, _) => Standing::Foreign,
+                (true, true) => Standing::Live,
+                (true, false) => Standing::Elsewhere,
+            };
+        }
+        if !self.is_remembered(session) {
+            return Standing::Forgettable;
+        }
+        if is_own {
+            Standing::Finished
+        } else {
+            Standing::Foreign
+        }
+    }
+
+    /// Whether the verdict of a finished session must still be known: one of the last of its lane, and young.
+    pub(super) fn is_remembered(&self, session: SessionId) -> bool {
+        let Some(known) = self.sessions.get(&session) else {
+            return false;
+        };
+        let lane = (known.birth.agent, known.birth.module);
+        self.exchange.finished.get(&lane).is_some_and(|finished| {
+            let last = finished.iter().rev().take(self.config.verdicts_per_lane);
+            last.into_iter()
+                .any(|(id, at)| *id == session && self.now.since(*at) < self.config.verdict_kept_ms)
+        })
+    }
+
+    /// What the shard answers to it, before any of it is done.
+    pub(crate) fn judge_answers(
+        &mut self,
+        shard: u16,
+        heard: &Heard,
+        commands: &[Command<Scanned>],
+    ) {
+        if !matches!(heard, Heard::Items { .. }) {
+            let stage = commands
+                .iter()
+                .find(|command| matches!(command, Command::Stage { .. }));
+            if let Some(stage) = stage {
+                let seen = format!("{stage:?} for {heard:?}");
+                self.fail("I-6 staging", "only items are staged", seen);
+            }
+        }
+        match heard {
+            Heard::Start { .. } => self.judge_start(shard, heard, commands),
+            Heard::Items {
+                peer,
+                session,
+                standing,
+                bytes,
+            } => self.judge_items(*peer, *session, *standing, *bytes, commands),
+            Heard::End {
+                peer,
+                session,
+                standing,
+            } => self.judge_end(*peer, *session, *standing, commands),
+            Heard::Hello(peer) | Heard::BadFrame(peer) => {
+                let replies = commands
+                    .iter()
+                    .filter(|command| match (command, heard) {
+                        (Command::Reply { peer: to, message }, Heard::Hello(_)) => {
+                            to == peer && matches!(message, Reply::Hello(_))
+                        }
+                        (Command::Reply { peer: to, message }, _) => {
+                            to == peer
+                                && matches!(message, Reply::EndAck(ack) if ack.session == NO_SESSION.0
+                                    && ack.reason == Reason::InvalidMessage && ack.status == Status::Error)
+                        }
+                        _ => false,
+                    })
+                    .count();
+                if replies != 1 {
+                    let seen = format!("{replies} of them for {heard:?}");
+                    self.fail("P-1 frames", "one answer to a Hello or a bad frame", seen);
+                }
+            }
+            Heard::Staged => self.judge_settled(shard, commands),
+            Heard::Time => self.judge_expiry(shard, commands),
+            Heard::Other => {}
+        }
+        for command in commands {
+            match command {
+                Command::Reply {
+                    peer,
+                    message: Reply::ReqRet(request),
+                } => self.judge_request(*peer, request),
+                Command::Reply {
+                    peer,
+                    message: Reply::EndAck(ack),
+                } => self.judge_end_ack(*peer, ack, commands),
+                Command::Pause { connection } => self.judge_pause(shard, *connection),
+                Command::Resume { connection } => {
+                    self.exchange.paused.remove(connection);
+                    self.touch_all(*connection);
+                }
+                Command::Bulk { .. } | Command::Listing { .. } => {
+                    self.judge_dispatch(shard, command, commands);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// A message that names no live session of its sender on this connection has one answer, and changes
+    /// nothing. `true`: that was judged.
+    fn judge_stranger(
+        &mut self,
+        peer: Peer,
+        session: SessionId,
+        standing: Standing,
+        commands: &[Command<Scanned>],
+    ) -> bool {
+        let reasons: &[Reason] = match standing {
+            Standing::Live | Standing::Finished => return false,
+            Standing::Unknown | Standing::Elsewhere => &[Reason::SessionNotFound],
+            Standing::Foreign => &[Reason::IdentityMismatch],
+            Standing::Forgettable => return true,
+        };
+        let is_answer = |(to, ack): &(Peer, &EndAck)| {
+            *to == peer && ack.status == Status::Error && reasons.contains(&ack.reason)
+        };
+        let answers = end_acks(commands, session).filter(is_answer).count();
+        let touches = commands.iter().any(|command| {
+            matches!(command, Command::Plan { session: of, .. } | Command::Discard { session: of } if *of == session)
+        });
+        let others = end_acks(commands, session)
+            .filter(|(to, _)| *to == peer)
+            .count();
+        if answers != 1 || others != 1 || (touches && standing == Standing::Foreign) {
+            let seen = format!("{answers} such answers among {others}, changed: {touches}");
+            let expected = format!(
+                "session {session} is {standing:?} for {peer:?}: one answer {reasons:?}, and nothing changes"
+            );
+            self.fail("I-5 identity", expected, seen);
+        }
+        true
+    }
+
+    fn judge_items(
+        &mut self,
+        peer: Peer,
+        session: SessionId,
+        standing: Standing,
+        bytes: u64,
+        commands: &[Command<Scanned>],
+    ) {
+        let stages: Vec<(SessionId, &[Run])> = commands
+            .iter()
+            .filter_map(|command| match command {
+                Command::Stage { session, fresh, .. } => Some((*session, fresh.as_slice())),
+                _ => None,
+            })
+            .collect();
+        let is_right = match stages.as_slice() {
+            [] => true,
+            [(of, fresh)] => {
+                standing == Standing::Live && *of == session && *fresh == self.exchange.fresh
+            }
+            _ => false,
+        };
+        if !is_right {
+            let expected = format!(
+                "of a frame for session {session}, {standing:?} for its sender, exactly {:?} is staged",
+                self.exchange.fresh
+            );
+            self.fail("I-6 staging", expected, format!("{stages:?}"));
+        }
+        if !stages.is_empty() {
+            *self.exchange.open_bytes.entry(peer.connection).or_default() += bytes;
+        }
+        if !self.judge_stranger(peer, session, standing, commands)
+            && standing == Standing::Finished
+            && end_acks(commands, session).next().is_some()
+        {
+            let expected =
+                format!("items for session {session}, which has its verdict, are ignored");
+            self.fail("P-3.2 late items", expected, "an answer");
+        }
+    }
+
+    fn judge_end(
+        &mut self,
+        peer: Peer,
+        session: SessionId,
+        standing: Standing,
+        commands: &[Command<Scanned>],
+    ) {
+        if self.judge_stranger(peer, session, standing, commands) {
+            return;
+        }
+        let answers: Vec<Status> = end_acks(commands, session)
+            .filter(|(to, _)| *to == peer)
+            .map(|(_, ack)| ack.status)
+            .collect();
+        if standing == Standing::Finished {
+            if answers.len() != 1 || answers.contains(&Status::Processing) {
+                let expected = format!("the verdict of session {session} once more");
+                self.fail("I-1 one answer", expected, format!("{answers:?}"));
+            }
+            return;
+        }
+        let Some(known) = self.sessions.get(&session) else {
+            return;
+        };
+        if known.open_writes > 0 || is_discarded(commands, session) {
+            return;
+        }
+        let requests = commands
+            .iter()
+            .filter(|command| {
+                matches!(command, Command::Reply { message: Reply::ReqRet(request), .. }
+                    if request.session == session.0)
+            })
+            .count();
+        let is_complete = known.planned || gaps(&known.stored).is_empty();
+        let (expected_requests, expected_words) = match (is_complete, known.birth.is_base) {
+            (_, true) => (0, 0),
+            (true, false) => (0, 1),
+            (false, false) => (1, 0),
+        };
+        let words = answers
+            .iter()
+            .filter(|status| **status == Status::Processing)
+            .count();
+        if (requests, words) != (expected_requests, expected_words) {
+            let expected = format!(
+                "{expected_requests} ReqRet and {expected_words} Processing to the End of session {session}"
+            );
+            self.fail("P-3.3 End", expected, format!("{requests} and {words}"));
+        }
+    }
+
+    /// What every EndAck says beside its verdict.
+    fn judge_end_ack(&mut self, peer: Peer, ack: &EndAck, commands: &[Command<Scanned>]) {
+        let session = SessionId(ack.session);
+        let Some(known) = self.sessions.get(&session).filter(|known| known.open) else {
+            return;
+        };
+        let is_stranger = matches!(
+            ack.reason,
+            Reason::SessionNotFound | Reason::IdentityMismatch
+        );
+        if is_stranger {
+            return;
+        }
+        if ack.status == Status::Processing {
+            let is_complete = known.planned || gaps(&known.stored).is_empty();
+            if !is_complete || known.open_writes > 0 || known.birth.is_base {
+                let expected = format!("Processing for session {session} once it is complete");
+                self.fail(
+                    "P-3.3 Processing",
+                    expected,
+                    format!("{:?}", gaps(&known.stored)),
+                );
+            }
+            return;
+        }
+        let base = self.config.retry_after_ms;
+        let names_module =
+            ack.module == self.config.catalogue.modules()[usize::from(known.birth.module.0)].name;
+        let waits = match ack.status {
+            Status::Ok => ack.retry_after_ms == 0,
+            _ => (base..=base.saturating_mul(2)).contains(&ack.retry_after_ms),
+        };
+        let is_own = peer.agent == known.birth.agent && peer.connection == known.birth.connection;
+        let tells = known.grant.is_none_or(|grant| ack.version >= grant.0);
+        if !names_module || !waits || !is_own || !tells || !is_discarded(commands, session) {
+            let expected = format!(
+                "the verdict of session {session}: to its peer, with its module, a version from {:?} on and \
+                 a wait within {base}..={}, and everything of it discarded",
+                known.grant,
+                base.saturating_mul(2)
+            );
+            self.fail("P-4 verdict", expected, format!("{ack:?} to {peer:?}"));
+        } else if known.birth.is_base && !matches!(ack.status, Status::Ok | Status::Error) {
+            let expected = format!("Ok or Error for the base peer of session {session}");
+            self.fail("P-4 verdict", expected, format!("{}", ack.status));
+        }
+    }
+}
