@@ -315,6 +315,9 @@ impl fmt::Display for Report {
             "sessions    {sessions}: {ok} ok, {partial} in part, {failed} failed; the manager lived {} times",
             self.manager_lives
         )?;
+        if let Some(left) = &self.left {
+            writeln!(f, "left        {left}; {} peers stayed broken", self.broken)?;
+        }
         writeln!(
             f,
             "operations  {applied} applied, {late} of them unheard or late; {acknowledged} acknowledged and looked up"
