@@ -1,7 +1,7 @@
 //! Documents: a mirror of the Indexer, what was acknowledged of it, and what may touch it (I-2, I-4, I-5,
 //! I-9, "no vanish").
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use inventory_sync_core::document::{Class, Part};
 use inventory_sync_core::id::{AgentId, IndexId, ModuleId, SessionId, Version};
@@ -147,7 +147,7 @@ impl Oracles {
             let stored = self.documents.stored.get(key);
             stored.is_none_or(|stored| stored.content != content)
                 && !known.refused.contains_key(key)
-                && !self.documents.foreign.contains_key(key)
+                && !self.is_excused(session, *key)
         };
         let open = offer
             .finals()
@@ -320,7 +320,8 @@ impl Oracles {
 
     /// The manager is about to hear of a conflict.
     pub(crate) fn conflict(&mut self, operation: &Rendered) {
-        if self.documents.foreign.contains_key(&operation.key) || self.is_hostile(operation.key.agent())
+        if self.documents.foreign.contains_key(&operation.key)
+            || self.is_hostile(operation.key.agent())
         {
             return;
         }

@@ -107,7 +107,8 @@ impl Oracles {
         if stored.map(|stored| stored.content) == content {
             let foreign_at = self.documents.foreign.get(&key);
             let opened = self.sessions.get(&session).map(|known| known.opened);
-            let came_before = foreign_at.is_some_and(|at| opened.is_some_and(|opened| *at < opened));
+            let came_before =
+                foreign_at.is_some_and(|at| opened.is_some_and(|opened| *at < opened));
             if came_before && stored.is_some_and(|stored| stored.foreign) {
                 let expected =
                     format!("{key:?} with our overlay when session {session} is told so");
