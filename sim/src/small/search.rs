@@ -1,6 +1,6 @@
 //! The exploration: depth first, each state once.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 
 use xxhash_rust::xxh3::Xxh3;
@@ -30,6 +30,16 @@ pub struct Report {
     pub is_whole: bool,
 }
 
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:>9} states {:>9} transitions {:>7} ends, depth {:>3}",
+            self.states, self.transitions, self.ends, self.depth
+        )
+    }
+}
+
 /// A path to something that must never be.
 #[derive(Debug, Clone)]
 pub struct Found {
@@ -54,7 +64,7 @@ impl fmt::Display for Found {
 #[must_use]
 pub fn explore(scenario: &'static Scenario, faults: u8, states_max: u64) -> Report {
     let mut search = Search {
-        visited: HashSet::new(),
+        visited: BTreeSet::new(),
         report: Report::default(),
     };
     let root = World::new(scenario, faults);
@@ -68,7 +78,7 @@ pub fn explore(scenario: &'static Scenario, faults: u8, states_max: u64) -> Repo
 }
 
 struct Search {
-    visited: HashSet<u128>,
+    visited: BTreeSet<u128>,
     report: Report,
 }
 
@@ -195,6 +205,7 @@ fn digest(world: &mut World) -> u128 {
         late,
         indexer,
         is_foreign,
+        opened,
         verdicts,
         bound,
         manager_digest,
@@ -203,7 +214,7 @@ fn digest(world: &mut World) -> u128 {
     shown(&(
         (now, life, faults_left, connections, bound, is_foreign),
         (sessions, writes, listings, bulks, late),
-        (indexer, verdicts, manager_digest),
+        (indexer, opened, verdicts, manager_digest),
         sides.collect::<Vec<_>>(),
     ))
 }

@@ -321,6 +321,7 @@ impl World {
         self.life += 1;
         self.manager = Self::new_manager(self.life);
         self.sessions.clear();
+        self.opened.clear();
         self.writes.clear();
         self.listings.clear();
         self.start_manager();

@@ -96,7 +96,10 @@ pub(super) struct World {
     pub(super) indexer: Indexer,
     /// Somebody else has written.
     pub(super) is_foreign: bool,
-    pub(super) verdicts: BTreeMap<SessionId, EndAck>,
+    /// Agents and nonces for which this process opened a session.
+    pub(super) opened: BTreeSet<(usize, u64)>,
+    /// Each with the life of the process that said it.
+    pub(super) verdicts: BTreeMap<SessionId, (u8, EndAck)>,
     pub(super) bound: Version,
     /// What is to be told to the manager at once.
     pub(super) mail: VecDeque<Event<Frame>>,
@@ -166,6 +169,7 @@ impl World {
             late: Vec::new(),
             indexer,
             is_foreign: false,
+            opened: BTreeSet::new(),
             verdicts: BTreeMap::new(),
             bound: Version(0),
             mail: VecDeque::new(),
