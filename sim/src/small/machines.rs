@@ -46,7 +46,7 @@ impl World {
                 };
                 let is_new = started.is_some_and(|nonce| self.opened.insert((agent, nonce)));
                 if !is_new {
-                    self.fail(format!("agent {agent} gets two sessions for one Start"));
+                    self.violated(format!("agent {agent} gets two sessions for one Start"));
                 }
                 let staged = Staged {
                     agent,
@@ -106,7 +106,7 @@ impl World {
         }
         let is_new = |run: &Run| known.missing_in(*run).count() == run.count();
         if !fresh.iter().all(is_new) {
-            self.fail(format!("a row of session {session} is stored twice"));
+            self.violated(format!("a row of session {session} is stored twice"));
         }
     }
 
@@ -200,7 +200,7 @@ impl World {
         if ack.reason == Reason::SessionNotFound {
             let verdict = self.verdicts.get(&session);
             if verdict.is_some_and(|(life, _)| *life == self.life) {
-                self.fail(format!("the verdict of session {session} is forgotten"));
+                self.violated(format!("the verdict of session {session} is forgotten"));
             }
             return;
         }
