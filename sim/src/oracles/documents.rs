@@ -147,7 +147,7 @@ impl Oracles {
             let stored = self.documents.stored.get(key);
             stored.is_none_or(|stored| stored.content != content)
                 && !known.refused.contains_key(key)
-                && !self.documents.foreign.contains(key)
+                && !self.is_excused(session, *key)
         };
         let open = offer
             .finals()
