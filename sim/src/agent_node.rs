@@ -370,10 +370,9 @@ impl World {
         let lane = &mut node.lanes[module];
         lane.outbox.rolled_back();
         // A job that is given up is not tried again: when the next one begins is its caller's to say.
-        if retry_at.is_some() {
-            self.oracles
-                .rolled_back(node.id, module_id(module), BACKOFF_BASE_MS);
-        }
+        let backoff_ms = retry_at.map_or(0, |_| BACKOFF_BASE_MS);
+        self.oracles
+            .rolled_back(node.id, module_id(module), backoff_ms);
         lane.work.episode();
         if retry_at.is_some_and(|at| at > now)
             && lane.work.chance(500_000)

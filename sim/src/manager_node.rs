@@ -108,6 +108,11 @@ impl World {
     /// Tells a shard something, and does what it asks. Told to a former process, it is lost.
     pub(crate) fn tell_shard(&mut self, life: u32, shard: u16, event: manager::Event<Scanned>) {
         let now = self.now();
+        // Behind a standstill deadlines are served first: what is judged of an event holds at one moment.
+        if self.is_overdue(life, shard) && event != manager::Event::Tick {
+            self.heartbeats += 1;
+            self.tell_shard(life, shard, manager::Event::Tick);
+        }
         let Some(process) = self.process.as_mut().filter(|process| process.life == life) else {
             return;
         };
@@ -159,6 +164,15 @@ impl World {
             self.obey_shard(life, shard, command);
         }
         self.shard_commands = commands;
+    }
+
+    /// Whether a shard's deadline has passed unserved.
+    fn is_overdue(&self, life: u32, shard: u16) -> bool {
+        let process = self.process.as_ref().filter(|process| process.life == life);
+        process
+            .and_then(|process| process.shards.get(usize::from(shard)))
+            .and_then(|shard| shard.machine.next_deadline())
+            .is_some_and(|(at, _)| at < self.now())
     }
 
     /// Whether the process is gone just before it says a verdict: what the Indexer holds, no agent knows.

@@ -84,7 +84,8 @@ impl Oracles {
         }
     }
 
-    /// A session of a module has failed: the next one begins after half of `backoff_base_ms` at the earliest.
+    /// A session of a module has failed: the next one begins after half of `backoff_base_ms` at the earliest,
+    /// which is 0 where its job is given up.
     pub(crate) fn rolled_back(&mut self, agent: AgentId, module: ModuleId, backoff_base_ms: u64) {
         let until = self.now + backoff_base_ms / 2;
         let lane = self.agents.lanes.entry((agent, module)).or_default();
