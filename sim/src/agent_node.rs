@@ -327,27 +327,7 @@ impl World {
                 self.schedule.after(delay_ms, told(event));
             }
             Command::RollBack { job, retry_at, .. } => {
-                // Some agents read their rows anew before they try again, some do not.
-                let now = self.now();
-                let node = &mut self.agents[agent];
-                let lane = &mut node.lanes[module];
-                lane.outbox.rolled_back();
-                // A job that is given up is not tried again: when the next one begins is its caller's to say.
-                let backoff_ms = retry_at.map_or(0, |_| BACKOFF_BASE_MS);
-                self.oracles
-                    .rolled_back(node.id, module_id(module), backoff_ms);
-                lane.work.episode();
-                if retry_at.is_some_and(|at| at > now)
-                    && lane.work.chance(500_000)
-                    && let Some(renewed) = lane.outbox.renew(job, &mut lane.work)
-                {
-                    self.schedule.after(
-                        0,
-                        told(Event::Sync {
-                            job: Box::new(renewed),
-                        }),
-                    );
-                }
+                self.rolled_back((agent, life, module), job, retry_at);
             }
             Command::Finished { job: _, outcome } => {
                 let lane = &mut self.agents[agent].lanes[module];
@@ -374,6 +354,41 @@ impl World {
                 lane.floor = lane.floor.max(floor);
             }
             Command::Resync { .. } | Command::Observe(_) | Command::Stopped => {}
+        }
+    }
+
+    /// A module takes its rows back.
+    fn rolled_back(
+        &mut self,
+        (agent, life, module): (usize, u32, usize),
+        job: agent::JobId,
+        retry_at: Option<Tick>,
+    ) {
+        // Some agents read their rows anew before they try again, some do not.
+        let now = self.now();
+        let node = &mut self.agents[agent];
+        let lane = &mut node.lanes[module];
+        lane.outbox.rolled_back();
+        // A job that is given up is not tried again: when the next one begins is its caller's to say.
+        let backoff_ms = retry_at.map_or(0, |_| BACKOFF_BASE_MS);
+        self.oracles
+            .rolled_back(node.id, module_id(module), backoff_ms);
+        lane.work.episode();
+        if retry_at.is_some_and(|at| at > now)
+            && lane.work.chance(500_000)
+            && let Some(renewed) = lane.outbox.renew(job, &mut lane.work)
+        {
+            self.schedule.after(
+                0,
+                Occurrence::AgentTold {
+                    agent,
+                    life,
+                    module,
+                    event: Box::new(Event::Sync {
+                        job: Box::new(renewed),
+                    }),
+                },
+            );
         }
     }
 

@@ -53,7 +53,7 @@ fn a_delete_that_does_not_wait_is_shrunk_to_its_two_sessions() {
 
 #[test]
 fn a_failed_assertion_is_shrunk() {
-    check(Bug::GapsIgnored, 10, 0);
+    check(Bug::GapsIgnored, 30, 0);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Documents: a mirror of the Indexer, what was acknowledged of it, and what may touch it (I-2, I-4, I-5,
 //! I-9, "no vanish").
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use inventory_sync_core::document::{Class, Part};
 use inventory_sync_core::id::{AgentId, IndexId, ModuleId, SessionId, Version};
@@ -35,7 +35,7 @@ pub(super) struct Documents {
     pub(super) acknowledged: BTreeMap<DocKey, (Acknowledged, Option<Content>)>,
     pub(super) replaced: BTreeMap<(AgentId, IndexId), Acknowledged>,
     /// Documents that something else wrote, and that were not written by us since.
-    pub(super) foreign: BTreeSet<DocKey>,
+    pub(super) foreign: BTreeMap<DocKey, Tick>,
     /// When an index last lost what was in it, or was put back: what was true of it before is not any more.
     pub(super) disturbed: BTreeMap<IndexId, Tick>,
     /// The Full that is under way in a lane.
@@ -288,7 +288,7 @@ impl Oracles {
             foreign: true,
         };
         self.documents.stored.insert(key, stored);
-        self.documents.foreign.insert(key);
+        self.documents.foreign.insert(key, self.now);
     }
 
     /// An index was deleted, or put back to a snapshot: this is what it holds now, and nothing that was said of
@@ -298,7 +298,7 @@ impl Oracles {
         documents.stored.retain(|key, _| key.index() != index);
         documents.acknowledged.retain(|key, _| key.index() != index);
         documents.replaced.retain(|(_, of), _| *of != index);
-        documents.foreign.retain(|key| key.index() != index);
+        documents.foreign.retain(|key, _| key.index() != index);
         documents.disturbed.insert(index, self.now);
         for (key, content, version) in stored {
             let stored = Stored {
@@ -315,12 +315,13 @@ impl Oracles {
         let opened = self.sessions.get(&session).map(|known| known.opened);
         let disturbed = self.documents.disturbed.get(&key.index()).copied();
         disturbed.is_some_and(|at| opened.is_none_or(|opened| opened <= at))
-            || self.documents.foreign.contains(&key)
+            || self.documents.foreign.contains_key(&key)
     }
 
     /// The manager is about to hear of a conflict.
     pub(crate) fn conflict(&mut self, operation: &Rendered) {
-        if self.documents.foreign.contains(&operation.key) || self.is_hostile(operation.key.agent())
+        if self.documents.foreign.contains_key(&operation.key)
+            || self.is_hostile(operation.key.agent())
         {
             return;
         }

@@ -354,8 +354,13 @@ impl Oracles {
             *to == peer && ack.status == Status::Error && reasons.contains(&ack.reason)
         };
         let answers = end_acks(commands, session).filter(is_answer).count();
-        let touches = commands.iter().any(|command| {
-            matches!(command, Command::Plan { session: of, .. } | Command::Discard { session: of } if *of == session)
+        // At the same tick its time may be up.
+        let is_over = end_acks(commands, session)
+            .any(|(to, ack)| to != peer && ack.reason == Reason::SessionTimeout);
+        let touches = commands.iter().any(|command| match command {
+            Command::Plan { session: of, .. } => *of == session,
+            Command::Discard { session: of } => *of == session && !is_over,
+            _ => false,
         });
         let others = end_acks(commands, session)
             .filter(|(to, _)| *to == peer)

@@ -104,15 +104,19 @@ impl Oracles {
         grant: Option<Version>,
     ) {
         let stored = self.documents.stored.get(&key).copied();
-        if self.is_excused(session, key) {
-            return;
-        }
         if stored.map(|stored| stored.content) == content {
-            if stored.is_some_and(|stored| stored.foreign) {
+            let foreign_at = self.documents.foreign.get(&key);
+            let opened = self.sessions.get(&session).map(|known| known.opened);
+            let came_before =
+                foreign_at.is_some_and(|at| opened.is_some_and(|opened| *at < opened));
+            if came_before && stored.is_some_and(|stored| stored.foreign) {
                 let expected =
                     format!("{key:?} with our overlay when session {session} is told so");
                 self.fail("O-8 source", expected, format!("{stored:?}"));
             }
+            return;
+        }
+        if self.is_excused(session, key) {
             return;
         }
         let later = stored

@@ -3,8 +3,7 @@
 use std::collections::VecDeque;
 
 use inventory_sync_core::agent::{self, Acknowledgement, Answer, Message, Outcome};
-use inventory_sync_core::document::{DiffSummary, Part};
-use inventory_sync_core::document::{Failures, PlanSummary};
+use inventory_sync_core::document::{DiffSummary, Failures, Part, PlanSummary, Run, Runs};
 use inventory_sync_core::id::{IndexId, Peer, SessionId};
 use inventory_sync_core::manager::{Command, Event, Observation, Reply, Timer};
 use inventory_sync_core::wire::{EndAck, Mode, Reason, Status};
@@ -22,6 +21,7 @@ impl World {
                 Event::Start { start, .. } => Some(start.nonce),
                 _ => None,
             };
+            self.manager_told = true;
             self.manager.handle(self.now, event, &mut out);
             self.manager.check_invariants();
             let next = self.manager.next_deadline();
@@ -44,6 +44,10 @@ impl World {
                     return self
                         .violated(format!("session {session} without a Start of its agent"));
                 };
+                let is_new = started.is_some_and(|nonce| self.opened.insert((agent, nonce)));
+                if !is_new {
+                    self.violated(format!("agent {agent} gets two sessions for one Start"));
+                }
                 let staged = Staged {
                     agent,
                     job,
@@ -59,6 +63,7 @@ impl World {
                 fresh,
                 ..
             } => {
+                self.check_stage(session, &fresh);
                 let fresh = fresh.into_iter().collect();
                 self.writes.push_back((stage, session, fresh));
             }
@@ -87,6 +92,21 @@ impl World {
             | Command::Resume { .. }
             | Command::Close { .. }
             | Command::Stopped { .. } => self.violated(format!("{command:?}, for no reason")),
+        }
+    }
+
+    /// A row is stored once.
+    fn check_stage(&mut self, session: SessionId, fresh: &[Run]) {
+        let mut known = Runs::new();
+        if let Some(staged) = self.sessions.get(&session) {
+            known.extend(&staged.rows);
+        }
+        for (_, _, rows) in self.writes.iter().filter(|write| write.1 == session) {
+            known.extend(rows);
+        }
+        let is_new = |run: &Run| known.missing_in(*run).count() == run.count();
+        if !fresh.iter().all(is_new) {
+            self.violated(format!("a row of session {session} is stored twice"));
         }
     }
 
@@ -178,9 +198,13 @@ impl World {
             return self.seen.push(Sometimes::ProcessingTold);
         }
         if ack.reason == Reason::SessionNotFound {
+            let verdict = self.verdicts.get(&session);
+            if verdict.is_some_and(|(life, _)| *life == self.life) {
+                self.violated(format!("the verdict of session {session} is forgotten"));
+            }
             return;
         }
-        if let Some(verdict) = self.verdicts.get(&session) {
+        if let Some((_, verdict)) = self.verdicts.get(&session) {
             self.seen.push(Sometimes::VerdictRepeated);
             if verdict != ack {
                 let first = verdict.reason;
@@ -191,7 +215,7 @@ impl World {
             }
             return;
         }
-        self.verdicts.insert(session, ack.clone());
+        self.verdicts.insert(session, (self.life, ack.clone()));
         if ack.reason == Reason::VersionConflict && !self.is_foreign {
             self.violated(format!(
                 "a conflict in session {session}, and nobody else writes"
@@ -239,6 +263,7 @@ impl World {
         while let Some(event) = events.pop_front() {
             let mut out = Vec::new();
             let side = &mut self.sides[agent];
+            side.told = true;
             side.machine.handle(self.now, event, &mut out);
             side.machine.check_invariants();
             for command in out {
@@ -323,8 +348,9 @@ impl World {
     fn check_commit(&mut self, agent: usize, acknowledgement: &Acknowledgement) {
         let session = acknowledgement.session;
         let verdict = self.verdicts.get(&session);
-        let is_meant = verdict
-            .is_some_and(|ack| ack.status == Status::Ok || ack.reason == Reason::PartiallyRejected);
+        let is_meant = verdict.is_some_and(|(_, ack)| {
+            ack.status == Status::Ok || ack.reason == Reason::PartiallyRejected
+        });
         if !is_meant {
             self.violated(format!(
                 "rows are forgotten by session {session}, which was not Ok"

@@ -32,13 +32,7 @@ mod shrink;
 mod step;
 mod world;
 
-use inventory_sync_core::config::Config;
-use inventory_sync_core::manager::Manager;
-
 pub use action::{Action, Fate};
 pub use oracle::{Broken, Sometimes};
 pub use scenario::{Row, SCENARIOS, Scenario, Sync};
 pub use search::{Found, Report, explore};
-
-/// How a shard is made: [`Manager::new`], or one with a rule taken out. The frame stands for its rows.
-type Make = fn(Config, [u8; 32]) -> Manager<world::Frame>;

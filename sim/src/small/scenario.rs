@@ -62,16 +62,6 @@ const fn full(rows: &'static [Row]) -> Sync {
 /// All of them.
 pub const SCENARIOS: [Scenario; 4] = [
     Scenario {
-        name: "two deltas",
-        held: &[(1, 1)],
-        agents: [&[delta(&[put(0, 2), delete(1)])], &[delta(&[put(0, 3)])]],
-    },
-    Scenario {
-        name: "a full beside a delta",
-        held: &[(0, 1), (1, 1)],
-        agents: [&[full(&[put(0, 2)])], &[delta(&[delete(1)])]],
-    },
-    Scenario {
         name: "written, then deleted",
         held: &[],
         agents: [&[delta(&[put(0, 1)]), delta(&[delete(0)])], &[]],
@@ -80,5 +70,15 @@ pub const SCENARIOS: [Scenario; 4] = [
         name: "written, then replaced",
         held: &[(1, 1)],
         agents: [&[delta(&[put(0, 1), put(1, 2)]), full(&[put(1, 3)])], &[]],
+    },
+    Scenario {
+        name: "two deltas",
+        held: &[(1, 1)],
+        agents: [&[delta(&[put(0, 2), delete(1)])], &[delta(&[put(0, 3)])]],
+    },
+    Scenario {
+        name: "a full beside a delta",
+        held: &[(0, 1), (1, 1)],
+        agents: [&[full(&[put(0, 2)])], &[delta(&[delete(1)])]],
     },
 ];

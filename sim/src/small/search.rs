@@ -1,14 +1,12 @@
 //! The exploration: depth first, each state once.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 
-use inventory_sync_core::config::Config;
-use inventory_sync_core::manager::Manager;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::world::{Frame, World};
-use super::{Action, Broken, Make, Scenario, Sometimes, shrink};
+use super::world::{Side, World};
+use super::{Action, Broken, Scenario, Sometimes, shrink};
 
 /// Longer paths are not followed: a world that is still busy is said to be so.
 const DEPTH_MAX: usize = 600;
@@ -30,6 +28,16 @@ pub struct Report {
     pub found: Option<Found>,
     /// Whether the search ended for want of states, not of leave.
     pub is_whole: bool,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:>9} states {:>9} transitions {:>7} ends, depth {:>3}",
+            self.states, self.transitions, self.ends, self.depth
+        )
+    }
 }
 
 /// A path to something that must never be.
@@ -54,30 +62,23 @@ impl fmt::Display for Found {
 /// Explores a scenario with at most so many faults and so many states. Ends with the first thing that must
 /// never be; its path is then cut to what it needs.
 #[must_use]
-pub fn explore(
-    scenario: &'static Scenario,
-    faults: u8,
-    states_max: u64,
-    make: fn(Config, [u8; 32]) -> Manager<Frame>,
-) -> Report {
+pub fn explore(scenario: &'static Scenario, faults: u8, states_max: u64) -> Report {
     let mut search = Search {
-        make,
-        visited: HashSet::new(),
+        visited: BTreeSet::new(),
         report: Report::default(),
     };
-    let root = World::new(scenario, faults, make);
+    let root = World::new(scenario, faults);
     let path = search.run(root, states_max);
     let mut report = search.report;
     if let Some((broken, path)) = path {
-        let path = shrink::shrink(scenario, faults, make, &path);
+        let path = shrink::shrink(scenario, faults, &path);
         report.found = Some(Found { broken, path });
     }
     report
 }
 
 struct Search {
-    make: Make,
-    visited: HashSet<u128>,
+    visited: BTreeSet<u128>,
     report: Report,
 }
 
@@ -114,12 +115,12 @@ impl Search {
                 continue;
             };
             level.taken = Some(action);
-            world.step(action, self.make);
+            world.step(action);
             self.report.transitions += 1;
             for seen in world.seen.drain(..) {
                 *self.report.seen.entry(seen).or_insert(0) += 1;
             }
-            let is_new = self.visited.insert(digest(&world));
+            let is_new = self.visited.insert(digest(&mut world));
             let mut left = Vec::new();
             if is_new {
                 self.report.states += 1;
@@ -159,10 +160,61 @@ impl fmt::Write for Digest {
     }
 }
 
-/// A state as a number: all that its parts show of themselves. 128 bits, so that two states never share one.
-fn digest(world: &World) -> u128 {
+/// The digest of what something shows of itself.
+fn shown(of: &impl fmt::Debug) -> u128 {
     let mut digest = Digest(Xxh3::new());
     // A hash takes any text.
-    let _ = write!(digest, "{world:?}");
+    let _ = write!(digest, "{of:?}");
     digest.0.digest128()
+}
+
+/// A state as a number: all that its parts show of themselves, but what is the same in every state. 128 bits, so
+/// that two states never share one. Machines that were told nothing since are not looked at again.
+fn digest(world: &mut World) -> u128 {
+    if std::mem::take(&mut world.manager_told) {
+        world.manager_digest = shown(&world.manager);
+    }
+    for side in &mut world.sides {
+        if std::mem::take(&mut side.told) {
+            side.digest = shown(&side.machine);
+        }
+    }
+    let sides = world.sides.iter().map(|side| {
+        let Side {
+            connection,
+            up,
+            down,
+            job,
+            starts,
+            quarantined,
+            digest,
+            machine: _,
+            told: _,
+        } = side;
+        (digest, connection, up, down, job, starts, quarantined)
+    });
+    let World {
+        now,
+        life,
+        faults_left,
+        connections,
+        sessions,
+        writes,
+        listings,
+        bulks,
+        late,
+        indexer,
+        is_foreign,
+        opened,
+        verdicts,
+        bound,
+        manager_digest,
+        ..
+    } = &*world;
+    shown(&(
+        (now, life, faults_left, connections, bound, is_foreign),
+        (sessions, writes, listings, bulks, late),
+        (indexer, opened, verdicts, manager_digest),
+        sides.collect::<Vec<_>>(),
+    ))
 }

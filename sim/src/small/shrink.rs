@@ -1,27 +1,19 @@
 //! From a long path to a short one.
 
-use inventory_sync_core::config::Config;
-use inventory_sync_core::manager::Manager;
-
-use super::world::{Frame, World};
+use super::world::World;
 use super::{Action, Broken, Scenario};
 
 /// A path that goes wrong as well, and of which no single step can be left out. Steps that are not possible when
 /// their turn comes are skipped; what is missing at the end happens kindly.
-pub(super) fn shrink(
-    scenario: &'static Scenario,
-    faults: u8,
-    make: fn(Config, [u8; 32]) -> Manager<Frame>,
-    path: &[Action],
-) -> Vec<Action> {
-    let Some((mut best, _)) = replay(scenario, faults, make, path) else {
+pub(super) fn shrink(scenario: &'static Scenario, faults: u8, path: &[Action]) -> Vec<Action> {
+    let Some((mut best, _)) = replay(scenario, faults, path) else {
         return path.to_vec();
     };
     loop {
         let shorter = (0..best.len()).rev().find_map(|left_out| {
             let mut candidate = best.clone();
             candidate.remove(left_out);
-            let (candidate, _) = replay(scenario, faults, make, &candidate)?;
+            let (candidate, _) = replay(scenario, faults, &candidate)?;
             (candidate.len() < best.len()).then_some(candidate)
         });
         match shorter {
@@ -35,11 +27,10 @@ pub(super) fn shrink(
 fn replay(
     scenario: &'static Scenario,
     faults: u8,
-    make: fn(Config, [u8; 32]) -> Manager<Frame>,
     path: &[Action],
 ) -> Option<(Vec<Action>, Broken)> {
     const KIND_STEPS_MAX: usize = 400;
-    let mut world = World::new(scenario, faults, make);
+    let mut world = World::new(scenario, faults);
     let mut taken = Vec::new();
     let mut wanted = path.iter().copied();
     for _ in 0..path.len() + KIND_STEPS_MAX {
@@ -56,7 +47,7 @@ fn replay(
             return world.broken.map(|broken| (taken, broken));
         };
         taken.push(action);
-        world.step(action, make);
+        world.step(action);
         if let Some(broken) = world.broken.take() {
             return Some((taken, broken));
         }

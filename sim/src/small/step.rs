@@ -11,7 +11,7 @@ use inventory_sync_core::wire::Reason;
 
 use super::indexer::{Applied, Operation};
 use super::world::{Late, Up, World, place};
-use super::{Action, Fate, Make, Sometimes};
+use super::{Action, Fate, Sometimes};
 
 /// What somebody else writes, and how far above our version.
 const FOREIGN_CONTENT: u8 = 99;
@@ -19,7 +19,7 @@ const FOREIGN_AHEAD: u64 = 5_000;
 
 impl World {
     /// Takes a step.
-    pub(super) fn step(&mut self, action: Action, make: Make) {
+    pub(super) fn step(&mut self, action: Action) {
         self.seen.clear();
         if self.is_fault(action) {
             self.faults_left -= 1;
@@ -69,7 +69,7 @@ impl World {
                     self.tell_agent(agent, agent::Event::Disconnected { connection });
                 }
             }
-            Action::Crash => self.crash(make),
+            Action::Crash => self.crash(),
         }
         self.deliver_mail();
         self.check_always();
@@ -308,7 +308,7 @@ impl World {
     }
 
     /// The process dies: what was on its way to the Indexer may come late, and connections break.
-    fn crash(&mut self, make: Make) {
+    fn crash(&mut self) {
         if !self.sessions.is_empty() {
             self.seen.push(Sometimes::CrashedInSession);
         }
@@ -319,8 +319,9 @@ impl World {
             self.late.push(Late { until, operations });
         }
         self.life += 1;
-        self.manager = Self::manager(self.life, make);
+        self.manager = Self::new_manager(self.life);
         self.sessions.clear();
+        self.opened.clear();
         self.writes.clear();
         self.listings.clear();
         self.start_manager();

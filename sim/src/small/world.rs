@@ -14,7 +14,7 @@ use inventory_sync_core::wire::{EndAck, Mode, Start};
 
 use super::indexer::{Indexer, Operation};
 use super::scenario::{Row, Scenario, Sync};
-use super::{Action, Broken, Fate, Make, Sometimes};
+use super::{Action, Broken, Fate, Sometimes};
 
 /// The wall clock at tick 0, in milliseconds.
 const UNIX_MS: u64 = 100_000_000;
@@ -49,6 +49,9 @@ pub(super) struct Side {
     pub(super) starts: BTreeMap<u64, usize>,
     /// Documents that were refused for good.
     pub(super) quarantined: BTreeSet<u8>,
+    /// The machine was told something since its digest was made.
+    pub(super) told: bool,
+    pub(super) digest: u128,
 }
 
 /// What the manager's side of the store knows of a session.
@@ -80,6 +83,9 @@ pub(super) struct World {
     pub(super) life: u8,
     pub(super) faults_left: u8,
     pub(super) manager: Manager<Frame>,
+    /// The manager was told something since its digest was made.
+    pub(super) manager_told: bool,
+    pub(super) manager_digest: u128,
     pub(super) sides: Vec<Side>,
     pub(super) connections: u64,
     pub(super) sessions: BTreeMap<SessionId, Staged>,
@@ -90,7 +96,10 @@ pub(super) struct World {
     pub(super) indexer: Indexer,
     /// Somebody else has written.
     pub(super) is_foreign: bool,
-    pub(super) verdicts: BTreeMap<SessionId, EndAck>,
+    /// Agents and nonces for which this process opened a session.
+    pub(super) opened: BTreeSet<(usize, u64)>,
+    /// Each with the life of the process that said it.
+    pub(super) verdicts: BTreeMap<SessionId, (u8, EndAck)>,
     pub(super) bound: Version,
     /// What is to be told to the manager at once.
     pub(super) mail: VecDeque<Event<Frame>>,
@@ -113,7 +122,7 @@ fn config() -> Config {
 }
 
 impl World {
-    pub(super) fn new(scenario: &'static Scenario, faults: u8, make: Make) -> Self {
+    pub(super) fn new(scenario: &'static Scenario, faults: u8) -> Self {
         let config = config();
         let mut indexer = Indexer::default();
         let mut sides = Vec::new();
@@ -138,6 +147,8 @@ impl World {
                 job: 0,
                 starts: BTreeMap::new(),
                 quarantined: BTreeSet::new(),
+                told: true,
+                digest: 0,
             });
         }
         let mut world = Self {
@@ -146,7 +157,9 @@ impl World {
             now: Tick(0),
             life: 0,
             faults_left: faults,
-            manager: Self::manager(0, make),
+            manager: Self::new_manager(0),
+            manager_told: true,
+            manager_digest: 0,
             sides,
             connections: 0,
             sessions: BTreeMap::new(),
@@ -156,6 +169,7 @@ impl World {
             late: Vec::new(),
             indexer,
             is_foreign: false,
+            opened: BTreeSet::new(),
             verdicts: BTreeMap::new(),
             bound: Version(0),
             mail: VecDeque::new(),
@@ -171,9 +185,9 @@ impl World {
         world
     }
 
-    /// A manager as it is made for a small world.
-    pub(super) fn manager(life: u8, make: Make) -> Manager<Frame> {
-        make(config(), [life + 100; 32])
+    /// The shard of a process's life.
+    pub(super) fn new_manager(life: u8) -> Manager<Frame> {
+        Manager::new(config(), [life + 100; 32])
     }
 
     /// What a coordinator says to a shard that has just started.
