@@ -164,6 +164,12 @@ struct Mutant {
     key: String,
 }
 
+impl Mutant {
+    fn file(&self) -> &str {
+        self.name.split(':').next().unwrap_or_default()
+    }
+}
+
 struct Mutants {
     /// In the seeded order.
     order: Vec<Mutant>,
@@ -276,6 +282,11 @@ fn judge_some(
         command.args(["--test-package", package]);
     }
     exclude(&mut command);
+    // Deleted fields pass every pattern: without the files those of all of core would be judged each time.
+    let files: BTreeSet<&str> = mutants.iter().map(|mutant| mutant.file()).collect();
+    for file in files {
+        command.args(["--file", file]);
+    }
     for mutant in mutants {
         command.args(["--re", &format!("^{}$", escaped(&mutant.name))]);
     }
