@@ -87,7 +87,7 @@ pub fn demo(options: &Options) -> Result<(), Failure> {
         "manager and agents in a world that loses, delays and crashes",
         Command::new(program("inventory-sim")).args(["run", "--seed", SEED]),
     )?;
-    planted::show(&demo_dir())?;
+    planted::show(&planted_dir())?;
 
     let packages = machine::missing_packages();
     eprintln!(
@@ -145,8 +145,9 @@ fn introduce() {
         "  reads     this machine's packages, processes, ports, users and the like; nothing leaves it"
     );
     eprintln!(
-        "  writes    what it shows to {}, and nothing else but the build",
-        demo_dir().display()
+        "  writes    what it shows to {} and {}, and nothing else but the build",
+        demo_dir().display(),
+        planted_dir().display()
     );
     let above = run::root();
     if machine::free_mib(&above).is_some_and(|free| free < DISK_MIB) {
@@ -176,6 +177,10 @@ fn end(options: &Options) -> Result<(), Failure> {
         eprintln!("there is no demonstration here: the daemon was never built");
         return Ok(());
     }
+    if options.clean {
+        // Nothing is lost with it, and it may not be there.
+        let _ = std::fs::remove_dir_all(planted_dir());
+    }
     let mut command = orchestrator();
     if options.stop {
         command.arg("--stop");
@@ -194,6 +199,11 @@ fn orchestrator() -> Command {
     let mut command = Command::new(program("inventory-sync"));
     command.arg("demo").arg("--dir").arg(demo_dir());
     command
+}
+
+/// Where the planted bug's run and chart go: the orchestrator takes no folder that it did not make.
+fn planted_dir() -> PathBuf {
+    run::target_dir().join("planted-bug")
 }
 
 fn demo_dir() -> PathBuf {
