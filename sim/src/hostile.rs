@@ -55,7 +55,7 @@ impl Hostile {
             sessions: Vec::new(),
             nonce: stream.bits(),
             module: 0,
-            every_ms: *stream.pick(&[20, 200, 2_000]),
+            every_ms: *stream.pick(&[100, 500, 2_000]),
             never_reads: stream.chance(250_000),
             stream,
         }

@@ -382,7 +382,7 @@ pub(super) const UNREACHABLE: &[Row] = &[
     cells(
         Shard,
         &["ClockFloor", "TaintAll"],
-        &["Starting", "Serving", "Stopping"],
+        &["Starting", "Serving"],
         "told with the first lease, behind the health that says that there is none yet",
     ),
     cells(
@@ -429,6 +429,12 @@ pub(super) const UNREACHABLE: &[Row] = &[
 
 /// What happens, but not in every campaign of a few hundred seeds: it needs two things at the same moment.
 pub(super) const RARE: &[Row] = &[
+    cells(
+        Shard,
+        &["ClockFloor", "TaintAll"],
+        &["Stopping"],
+        "a stop must be asked for while the first lease is being taken",
+    ),
     cells(
         Agent,
         &["Loaded", "LoadFailed"],

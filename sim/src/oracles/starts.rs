@@ -108,10 +108,22 @@ impl Oracles {
         if !matches!(ack.reason, Reason::Overloaded | Reason::AgentBusy) {
             return;
         }
+        // A limit that ends at this very tick ends sessions behind the answer: they still counted.
+        let is_answer = |command: &Command<Scanned>| {
+            matches!(
+                command,
+                Command::Reply {
+                    message: Reply::StartAck(_),
+                    ..
+                }
+            )
+        };
+        let answered = commands.iter().position(is_answer);
+        let before = &commands[..answered.unwrap_or(commands.len())];
         let live = self
             .live
             .iter()
-            .filter(|id| !is_discarded(commands, **id))
+            .filter(|id| !is_discarded(before, **id))
             .filter_map(|id| self.sessions.get(id))
             .filter(|known| known.shard == shard);
         let (mut sessions, mut items, mut own_items, mut lane) = (0, 0, 0, 0);
