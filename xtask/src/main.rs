@@ -49,8 +49,8 @@ Usage: cargo xtask COMMAND
                      --sessions: also captured ones
   hashes             Run the simulator's seeds in a debug and a release build and compare
                      the hashes of their traces
-  bug-bank           Take out each rule that the simulator must miss, and see it missed
-  mutants [--judge simulator|all] [--sample N] [--minutes M]
+  bug-bank           Plant bugs, one after the other, and see each one found
+  mutants [--judge simulator|all] [--sample N] [--minutes M] [--again]
                      Put small faults into core/, one at a time, and count which its judges
                      notice; goes on where it ended, writes docs/mutants.md
   lint               Format, clippy without warnings, generated code current
