@@ -1,11 +1,13 @@
 //! The body of a bulk request, read as an Indexer reads it, and the answer as an Indexer writes it (I-13).
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use inventory_indexer::model::engine::{Condition, ItemResult, Operation};
 use inventory_sync_core::config::Catalogue;
 use inventory_sync_core::id::{AgentId, SessionId, Version};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::content::{Content, DocKey};
@@ -54,6 +56,28 @@ pub(crate) struct PartOf<'a> {
     pub(crate) cluster: &'a str,
 }
 
+/// The line before a document: exactly one of the two actions.
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Action<'a> {
+    #[serde(borrow)]
+    Index(Target<'a>),
+    #[serde(borrow)]
+    Delete(Target<'a>),
+}
+
+/// What an action is about, and under which condition.
+#[derive(Deserialize)]
+struct Target<'a> {
+    #[serde(borrow)]
+    _index: Cow<'a, str>,
+    #[serde(borrow)]
+    _id: Cow<'a, str>,
+    version: u64,
+    #[serde(borrow)]
+    version_type: Cow<'a, str>,
+}
+
 /// Reads the lines of one part: operations for the Indexer, and the same as facts for the oracles.
 ///
 /// # Errors
@@ -74,40 +98,24 @@ pub(crate) fn read(
     let mut lines = body.split(|byte| *byte == b'\n');
     let mut operations = Vec::new();
     while let Some(line) = lines.next() {
-        let read: Value = serde_json::from_slice(line)
-            .map_err(|error| format!("no JSON: {error}: {}", String::from_utf8_lossy(line)))?;
-        let (name, action) = match read
-            .as_object()
-            .map(|object| object.iter().collect::<Vec<_>>())
-            .as_deref()
-        {
-            Some([(name, action)]) => ((*name).clone(), (*action).clone()),
-            _ => return Err(format!("no action: {read}")),
-        };
-        let text = |field: &str| {
-            action
-                .get(field)
-                .and_then(Value::as_str)
-                .ok_or_else(|| format!("no {field}: {read}"))
-        };
-        let version = action
-            .get("version")
-            .and_then(Value::as_u64)
-            .ok_or_else(|| format!("no version: {read}"))?;
-        if text("version_type")? != "external_gte" {
-            return Err(format!("not by external_gte: {read}"));
+        let shown = || String::from_utf8_lossy(line);
+        let read: Action<'_> = serde_json::from_slice(line)
+            .map_err(|error| format!("no action of ours: {error}: {}", shown()))?;
+        let (Action::Index(target) | Action::Delete(target)) = &read;
+        if target.version_type != "external_gte" {
+            return Err(format!("not by external_gte: {}", shown()));
         }
-        let (index_name, id) = (text("_index")?, text("_id")?);
+        let (index_name, id, version) = (&*target._index, &*target._id, target.version);
         let index = catalogue
             .index(index_name)
-            .ok_or_else(|| format!("an unknown index: {read}"))?;
+            .ok_or_else(|| format!("an unknown index: {}", shown()))?;
         let key = DocKey::of_stored(part.cluster, index, id)?;
-        let (content, source) = match name.as_str() {
-            "delete" => (None, None),
-            "index" => {
+        let (content, source) = match &read {
+            Action::Delete(_) => (None, None),
+            Action::Index(_) => {
                 let source = lines
                     .next()
-                    .ok_or_else(|| format!("no source behind {read}"))?;
+                    .ok_or_else(|| format!("no source behind {}", shown()))?;
                 judge_source(source)
                     .map_err(|(expected, seen)| format!("not {expected}: {seen}"))?;
                 let (content, overlay) = Content::of_stored(source)?;
@@ -120,7 +128,6 @@ pub(crate) fn read(
                 }
                 (Some(content), Some(Arc::from(source)))
             }
-            _ => return Err(format!("an action that is not ours: {read}")),
         };
         let operation = Operation {
             index: index_name.into(),

@@ -5,6 +5,8 @@
 //! manager, bytes that are no message, floods. Some never read. What they store under their own identity is
 //! theirs; nothing of it may touch another agent (`docs/protocol.md` section 2).
 
+use std::borrow::Cow;
+
 use inventory_sync_core::id::{AgentId, ConnectionId, IndexId, NO_SESSION};
 use inventory_sync_core::time::Tick;
 use inventory_sync_core::wire::{
@@ -42,6 +44,9 @@ pub(crate) struct Hostile {
 
 /// What may wait for a hostile peer that does not read, in bytes.
 pub(crate) const HOSTILE_UNREAD_MAX: u64 = 4_000;
+
+/// An id or name of so many characters is too long.
+const TOO_LONG: usize = 600;
 
 /// Sessions that a hostile peer remembers.
 const SESSIONS_MAX: usize = 4;
@@ -226,17 +231,16 @@ impl World {
         let document = u32::try_from(stream.below(8)).unwrap_or(0);
         let key = DocKey::new(hostile.id, index, document);
         let payload = Content(1 << 53 | stream.below(64) << 8 | u64::from(document)).payload();
-        let long = "x".repeat(600);
         let id = match stream.below(10) {
             0 => String::new(),
-            1 => long.clone(),
+            1 => "x".repeat(TOO_LONG),
             _ => key.id(),
         };
-        let name = match stream.below(10) {
-            0 => "no-such-index",
-            1 => long.as_str(),
-            2 => catalogue.index_name(IndexId(0)),
-            _ => catalogue.index_name(index),
+        let name: Cow<'_, str> = match stream.below(10) {
+            0 => "no-such-index".into(),
+            1 => "x".repeat(TOO_LONG).into(),
+            2 => catalogue.index_name(IndexId(0)).into(),
+            _ => catalogue.index_name(index).into(),
         };
         let data: Option<&[u8]> = match stream.below(10) {
             0 => None,
@@ -258,7 +262,7 @@ impl World {
                 Operation::Upsert
             },
             id: &id,
-            index: name,
+            index: &name,
             data,
             version: stream.below(2) * stream.bits(),
         };

@@ -1,5 +1,7 @@
 //! What the Indexer does for the coordinator: indices, the writer document, counts, refreshes, listings.
 
+use std::borrow::Cow;
+
 use inventory_indexer::model::engine::{Condition, Outcome};
 use inventory_sync_core::answer::{self, Collector, Page};
 use inventory_sync_core::coordinator::{
@@ -8,10 +10,41 @@ use inventory_sync_core::coordinator::{
 };
 use inventory_sync_core::id::{IndexId, Version};
 use inventory_sync_core::manager::ListingOutcome;
+use serde::{Deserialize, Serialize};
 
 use crate::faults::Fault;
 use crate::indexer_node::{IndexerNode, WRITER_INDEX};
 use crate::world::World;
+
+/// The writer document as it is stored.
+#[derive(Deserialize)]
+struct StoredWriter<'a> {
+    #[serde(borrow)]
+    writer: Cow<'a, str>,
+    #[serde(borrow)]
+    nonce: Cow<'a, str>,
+    bound: u64,
+}
+
+/// A hit of a listing as an Indexer writes it.
+fn hit(index: &str, id: &str, version: u64, source: &[u8]) -> Vec<u8> {
+    let mut hit = Vec::with_capacity(80 + index.len() + 2 * id.len() + source.len());
+    hit.extend_from_slice(b"{\"_index\":");
+    write_json(&mut hit, index);
+    hit.extend_from_slice(b",\"_id\":");
+    write_json(&mut hit, id);
+    hit.extend_from_slice(b",\"_version\":");
+    write_json(&mut hit, &version);
+    hit.extend_from_slice(b",\"_source\":");
+    hit.extend_from_slice(source);
+    hit.push(b'}');
+    hit
+}
+
+fn write_json(body: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
+    // Texts and numbers can always be written, and a vector takes all that is written.
+    let _ = serde_json::to_writer(body, value);
+}
 
 impl World {
     pub(crate) fn create_index(&mut self, reachable: bool, name: &str) -> IndexOutcome {
@@ -43,11 +76,11 @@ impl World {
             .model
             .get_index(WRITER_INDEX)?
             .get(&self.options.config.cluster)?;
-        let read: serde_json::Value = serde_json::from_slice(stored.source()).ok()?;
+        let read: StoredWriter<'_> = serde_json::from_slice(stored.source()).ok()?;
         let document = WriterDocument {
-            writer: read.get("writer")?.as_str()?.to_owned(),
-            nonce: read.get("nonce")?.as_str()?.parse().ok()?,
-            bound: Version(read.get("bound")?.as_u64()?),
+            writer: read.writer.into_owned(),
+            nonce: read.nonce.parse().ok()?,
+            bound: Version(read.bound),
         };
         Some((document, stored.seq_no, stored.primary_term))
     }
@@ -195,23 +228,18 @@ impl World {
                 collectors.push(Collector::new(table.id_prefix(), table.overlay()));
             }
         }
+        let theirs: Vec<String> = targets
+            .iter()
+            .map(|target| process.scheme.id_prefix(target.agent))
+            .collect();
         let mut hits = Vec::new();
         for index in indices[missing..]
             .iter()
             .filter_map(|index| self.indexer.model.get_index(catalogue.index_name(*index)))
         {
             for (id, document) in index.visible() {
-                let theirs = targets
-                    .iter()
-                    .any(|target| id.starts_with(&process.scheme.id_prefix(target.agent)));
-                if theirs {
-                    let head = serde_json::json!({ "_index": &*index.name, "_id": &**id, "_version": document.version });
-                    let mut hit = head.to_string().into_bytes();
-                    hit.pop();
-                    hit.extend_from_slice(b",\"_source\":");
-                    hit.extend_from_slice(document.source());
-                    hit.push(b'}');
-                    hits.push(hit);
+                if theirs.iter().any(|prefix| id.starts_with(&**prefix)) {
+                    hits.push(hit(&index.name, id, document.version, document.source()));
                 }
             }
         }

@@ -10,7 +10,7 @@ use inventory_sync_core::answer::{self, BulkOutcome};
 use inventory_sync_core::coordinator::{self, Coordinator, ShardId};
 use inventory_sync_core::document::{Listing, Part, Scheme, SessionTable};
 use inventory_sync_core::id::{AgentId, IndexId, SessionId};
-use inventory_sync_core::manager::{self, Command, Manager, Reply, Timer};
+use inventory_sync_core::manager::{self, Command, Manager, Reply};
 use inventory_sync_core::time::Tick;
 use inventory_sync_core::wire;
 
@@ -46,6 +46,8 @@ pub(crate) enum Task {
 /// One shard with its writes.
 pub(crate) struct Shard {
     pub(crate) machine: Manager<Scanned>,
+    /// The machine's next deadline, as of its last event.
+    deadline: Option<Tick>,
     pub(crate) armed: Option<Tick>,
     pub(crate) writes: VecDeque<Write>,
     pub(crate) flush_planned: bool,
@@ -70,6 +72,7 @@ pub(crate) struct Process {
 impl Shard {
     pub(crate) fn new(machine: Manager<Scanned>) -> Self {
         Self {
+            deadline: machine.next_deadline().map(|(at, _)| at),
             machine,
             armed: None,
             writes: VecDeque::new(),
@@ -129,7 +132,8 @@ impl World {
         if self.trace.steps().is_multiple_of(self.check_every) || cfg!(test) {
             told.machine.check_invariants();
         }
-        if let Some((at, _)) = told.machine.next_deadline()
+        told.deadline = told.machine.next_deadline().map(|(at, _)| at);
+        if let Some(at) = told.deadline
             && let at = at.max(now)
             && told.armed.is_none_or(|armed| at < armed)
         {
@@ -171,8 +175,8 @@ impl World {
         let process = self.process.as_ref().filter(|process| process.life == life);
         process
             .and_then(|process| process.shards.get(usize::from(shard)))
-            .and_then(|shard| shard.machine.next_deadline())
-            .is_some_and(|(at, _)| at < self.now())
+            .and_then(|shard| shard.deadline)
+            .is_some_and(|at| at < self.now())
     }
 
     /// Whether the process is gone just before it says a verdict: what the Indexer holds, no agent knows.
@@ -209,11 +213,11 @@ impl World {
             return;
         }
         told.armed = None;
-        let due: Option<(Tick, Timer)> = told.machine.next_deadline();
-        if due.is_some_and(|(at, _)| at <= now) {
+        let due = told.deadline;
+        if due.is_some_and(|at| at <= now) {
             self.heartbeats += 1;
             self.tell_shard(life, shard, manager::Event::Tick);
-        } else if let Some((at, _)) = due {
+        } else if let Some(at) = due {
             told.armed = Some(at);
             self.schedule.at(at, Occurrence::ShardTick { life, shard });
         }

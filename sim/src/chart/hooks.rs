@@ -93,6 +93,9 @@ impl World {
 
     /// The Indexer answers a bulk request.
     pub(crate) fn record_answer(&mut self, key: u64, status: u16, outcome: &BulkOutcome) {
+        if self.trace.recorder().is_none() {
+            return;
+        }
         let (now, step) = (self.now(), self.trace.steps());
         let Some(request) = self.indexer.requests.get(&key) else {
             return;

@@ -27,9 +27,9 @@ impl<'de> Deserialize<'de> for Names {
                     overlays: 0,
                     dotted: 0,
                 };
-                while let Some(name) = map.next_key::<String>()? {
-                    names.overlays += usize::from(name == "wazuh");
-                    names.dotted += usize::from(name.starts_with("wazuh."));
+                while let Some(name) = map.next_key::<Name>()? {
+                    names.overlays += usize::from(name == Name::Overlay);
+                    names.dotted += usize::from(name == Name::Dotted);
                     map.next_value::<IgnoredAny>()?;
                 }
                 Ok(names)
@@ -37,6 +37,38 @@ impl<'de> Deserialize<'de> for Names {
         }
 
         deserializer.deserialize_map(Counter)
+    }
+}
+
+/// A name at the top of a document, of which no copy is needed.
+#[derive(PartialEq, Eq)]
+enum Name {
+    Overlay,
+    Dotted,
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+
+        impl Visitor<'_> for Reader {
+            type Value = Name;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a name")
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<Name, E> {
+                Ok(match name.strip_prefix("wazuh") {
+                    Some("") => Name::Overlay,
+                    Some(rest) if rest.starts_with('.') => Name::Dotted,
+                    _ => Name::Other,
+                })
+            }
+        }
+
+        deserializer.deserialize_str(Reader)
     }
 }
 

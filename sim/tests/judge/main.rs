@@ -1,6 +1,20 @@
 //! The simulator as the judge of the core: what `cargo xtask mutants` asks about a changed one, in one program,
 //! since that is linked again for each mutant.
 
+/// Whether the first finding is enough: the others would only keep the next mutant waiting.
+const FIRST_FINDING: &str = "INVENTORY_JUDGE_FIRST_FINDING";
+
+/// Ends the program at the first panic, if that is wanted. Once for all tests: what runs longest calls it.
+fn end_at_first_finding() {
+    if std::env::var_os(FIRST_FINDING).is_some() {
+        let show = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            show(panic);
+            std::process::exit(101);
+        }));
+    }
+}
+
 mod coverage;
 mod economy;
 mod healing;

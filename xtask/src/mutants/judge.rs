@@ -16,7 +16,7 @@ const CARGO_MUTANTS: &str = "27.1.0";
 const TIMEOUT_SECONDS: &str = "180";
 
 /// Seeds that the simulator runs as a judge, besides those of its scripts; it stops at the first finding.
-const JUDGE_SEEDS: &str = "300";
+const JUDGE_SEEDS: &str = "200";
 
 /// Who judges.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -71,6 +71,7 @@ pub fn judge_some(
         // One function of one crate changes each time.
         .env("CARGO_INCREMENTAL", "1")
         .env("INVENTORY_JUDGE_SEEDS", JUDGE_SEEDS)
+        .env("INVENTORY_JUDGE_FIRST_FINDING", "1")
         .args(["mutants", "--in-place", "--baseline", "skip"])
         .args(["--timeout", TIMEOUT_SECONDS, "--no-shuffle"])
         .args(["--profile", "mutants", "-p", "inventory-sync-core"])

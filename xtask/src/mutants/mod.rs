@@ -24,7 +24,7 @@ use list::{Mutant, Mutants};
 use results::Results;
 
 /// Mutants of one call of cargo-mutants: after each call results are kept.
-const AT_ONCE: usize = 10;
+const AT_ONCE: usize = 40;
 
 /// What is asked for.
 pub struct Options {
@@ -74,6 +74,15 @@ impl Options {
     }
 }
 
+/// Those of the file of the first one: what is deleted there passes every pattern, and is judged with it.
+fn of_one_file<'a>(open: &[&'a Mutant]) -> Vec<&'a Mutant> {
+    let Some(first) = open.first() else {
+        return Vec::new();
+    };
+    let same = open.iter().filter(|each| each.file() == first.file());
+    same.take(AT_ONCE).copied().collect()
+}
+
 /// Judges mutants that have no result yet, then writes the report.
 pub fn mutants(options: &Options) -> Result<(), Failure> {
     machine::prepare()?;
@@ -101,8 +110,8 @@ pub fn mutants(options: &Options) -> Result<(), Failure> {
             if open.is_empty() || Instant::now() >= until {
                 break;
             }
-            let some = &open[..open.len().min(AT_ONCE)];
-            results.take(judge::judge_some(&tool, &tree, *judge, &all, some)?);
+            let some = of_one_file(&open);
+            results.take(judge::judge_some(&tool, &tree, *judge, &all, &some)?);
             results.write(*judge)?;
         }
         results.write(*judge)?;
