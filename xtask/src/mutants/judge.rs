@@ -61,9 +61,7 @@ pub fn judge_some(
     all: &Mutants,
     mutants: &[&Mutant],
 ) -> Result<Vec<(String, String)>, Failure> {
-    let out = run::target_dir().join("mutants").join(judge.name());
-    // Of the last call.
-    let _ = fs::remove_dir_all(out.join("mutants.out"));
+    let out = folder(judge);
     let mut command = Command::new(tool);
     command
         .current_dir(tree)
@@ -91,14 +89,35 @@ pub fn judge_some(
     for mutant in mutants {
         command.args(["--re", &format!("^{}$", escaped(&mutant.name))]);
     }
-    command.arg("--").args(judge.tests());
+    // To the build, too: it would make the programs of all tests.
+    for each in judge.tests() {
+        command.arg(format!("--cargo-arg={each}"));
+    }
     // It fails when a mutant is missed: that is a result.
     let status = command
         .status()
         .map_err(|error| Failure::step(format!("cannot run cargo-mutants: {error}")))?;
+    let found = left_over(judge, all);
+    if found.is_empty() {
+        return Err(Failure::step(format!(
+            "cargo-mutants gave no result ({status}): see {}",
+            out.display()
+        )));
+    }
+    Ok(found)
+}
+
+/// Where cargo-mutants writes what it finds.
+fn folder(judge: Judge) -> PathBuf {
+    run::target_dir().join("mutants").join(judge.name())
+}
+
+/// What the last call has found, be it ended or interrupted; each result is given once.
+pub fn left_over(judge: Judge, all: &Mutants) -> Vec<(String, String)> {
+    let out = folder(judge).join("mutants.out");
     let mut found = Vec::new();
     for outcome in ["caught", "missed", "timeout", "unviable"] {
-        let text = fs::read_to_string(out.join(format!("mutants.out/{outcome}.txt")));
+        let text = fs::read_to_string(out.join(format!("{outcome}.txt")));
         let names: BTreeSet<String> = text
             .unwrap_or_default()
             .lines()
@@ -109,13 +128,9 @@ pub fn judge_some(
             found.push((mutant.key.clone(), outcome.to_owned()));
         }
     }
-    if found.is_empty() {
-        return Err(Failure::step(format!(
-            "cargo-mutants gave no result ({status}): see {}",
-            out.display()
-        )));
-    }
-    Ok(found)
+    // They are the caller's now.
+    let _ = fs::remove_dir_all(out);
+    found
 }
 
 /// A text as a regular expression that matches it alone.

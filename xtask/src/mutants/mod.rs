@@ -95,6 +95,7 @@ pub fn mutants(options: &Options) -> Result<(), Failure> {
         / u32::try_from(options.judges.len()).unwrap_or(1);
     for judge in &options.judges {
         let mut results = Results::read(*judge);
+        results.take(judge::left_over(*judge, &all));
         if options.is_again {
             results.forget_missed();
         }
