@@ -123,6 +123,21 @@ enum Form {
 }
 
 impl Content {
+    /// What someone else writes is marked in its number: no agent's content comes so far.
+    const FOREIGN: u64 = 1 << 52;
+
+    /// The content of that number that someone else writes.
+    #[must_use]
+    pub(crate) fn foreign(number: u64) -> Self {
+        Self(Self::FOREIGN | number).plain()
+    }
+
+    /// Whether someone else wrote it.
+    #[must_use]
+    pub(crate) const fn is_foreign(self) -> bool {
+        self.0 >> 52 == 1
+    }
+
     fn form(self) -> Form {
         match mix(self.0) % 16 {
             0 => Form::LineBreaks,
@@ -167,9 +182,9 @@ impl Content {
             Form::OwnOverlayEscaped => (b"", b"", br#","\u0077azuh":[1,"}"]"#),
         };
         // A few documents are large, so that requests meet their limit of bytes.
-        let pad = match mix(self.0 ^ 7) % 32 {
-            0 => 3_000,
-            short => short * 4,
+        let pad = match mix(self.0 ^ 7) % 256 {
+            0 | 1 => 3_000,
+            short => short % 32 * 2,
         };
         let pad = usize::try_from(pad).unwrap_or(0);
         // Made for each offer and for each look at what was stored: by hand, since formatting costs ten times that.

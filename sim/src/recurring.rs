@@ -359,7 +359,7 @@ impl World {
         let documents = u64::from(self.options.documents_max);
         let stream = self.faults.stream(Fault::ForeignWrite);
         let number = u32::try_from(stream.below(documents)).unwrap_or(0);
-        let content = Content(1 << 52 | stream.below(1 << 20) << 20 | u64::from(number)).plain();
+        let content = Content::foreign(stream.below(1 << 20) << 20 | u64::from(number));
         let ahead_ms = *stream.pick(&[1_000, 60_000, 3_600_000]);
         // A successor with a store of its own knows nothing of an agent's bound that lies above the common
         // one: together with a take-over only writes that raise none.

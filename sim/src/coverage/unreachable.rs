@@ -162,14 +162,7 @@ pub(super) const UNREACHABLE: &[Row] = &[
     cells(
         Agent,
         &["Sync"],
-        &[
-            "Connecting",
-            "Starting",
-            "Sending",
-            "Ending",
-            "Processing",
-            "Committing",
-        ],
+        &["Sending", "Ending", "Processing", "Committing"],
         "a module begins no second job, and renews one only while it backs off",
     ),
     cells(
@@ -434,6 +427,12 @@ pub(super) const RARE: &[Row] = &[
         &["ClockFloor", "TaintAll"],
         &["Stopping"],
         "a stop must be asked for while the first lease is being taken",
+    ),
+    cells(
+        Agent,
+        &["Sync"],
+        &["Connecting", "Starting"],
+        "a job is renewed while it backs off: a standstill must hold that up until the next try",
     ),
     cells(
         Agent,

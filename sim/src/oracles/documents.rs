@@ -301,12 +301,17 @@ impl Oracles {
         documents.foreign.retain(|key, _| key.index() != index);
         documents.disturbed.insert(index, self.now);
         for (key, content, version) in stored {
+            let foreign = content.is_foreign();
             let stored = Stored {
                 content,
                 version,
-                foreign: false,
+                foreign,
             };
             documents.stored.insert(key, stored);
+            if foreign {
+                // The snapshot has it from before.
+                documents.foreign.insert(key, self.now);
+            }
         }
     }
 

@@ -108,6 +108,13 @@ pub(super) fn is_discarded(commands: &[Command<Scanned>], session: SessionId) ->
         .any(|command| matches!(command, Command::Discard { session: gone } if *gone == session))
 }
 
+/// Whether a session becomes complete with these commands.
+pub(super) fn is_planned(commands: &[Command<Scanned>], session: SessionId) -> bool {
+    commands
+        .iter()
+        .any(|command| matches!(command, Command::Plan { session: complete, .. } if *complete == session))
+}
+
 /// The EndAcks about a session among the commands, with those they go to.
 fn end_acks(
     commands: &[Command<Scanned>],

@@ -7,7 +7,7 @@ use inventory_sync_core::manager::{Command, Reply};
 use inventory_sync_core::wire::ReqRet;
 
 use super::Oracles;
-use super::exchange::is_discarded;
+use super::exchange::{is_discarded, is_planned};
 use crate::store::Scanned;
 
 /// The maximal runs of what is false.
@@ -148,7 +148,7 @@ impl Oracles {
             let Some(known) = self.sessions.get(id).filter(|known| known.shard == shard) else {
                 continue;
             };
-            if is_discarded(commands, *id) {
+            if is_discarded(commands, *id) || is_planned(commands, *id) {
                 continue;
             }
             let is_read = !self.exchange.paused.contains_key(&known.birth.connection);
