@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use inventory_sync_core::id::{AgentId, ConnectionId, IndexId, NO_SESSION};
+use inventory_sync_core::id::{AgentId, ConnectionId, IndexId, NO_SESSION, Version};
 use inventory_sync_core::time::Tick;
 use inventory_sync_core::wire::{
     self, BatchBuilder, ChecksumModule, DataClean, DataContext, End, EndAck, Hello, Item, Mode,
@@ -179,6 +179,7 @@ impl World {
 
     /// A Start that is in order but for one or two of its fields, or wholly.
     fn hostile_start(&mut self, number: usize) -> Vec<u8> {
+        let now_ms = self.unix_ms();
         let catalogue = &self.options.config.catalogue;
         let hostile = &mut self.hostiles[number];
         let modules = catalogue.modules();
@@ -207,7 +208,7 @@ impl World {
             ..Start::default()
         };
         if stream.chance(500_000) {
-            spoil_start(&mut start, stream);
+            spoil_start(&mut start, stream, now_ms);
         }
         wire::encode_start(&start)
     }
@@ -402,7 +403,7 @@ fn low_byte(bits: u64) -> u8 {
 }
 
 /// One field of a Start says what no agent says.
-fn spoil_start(start: &mut Start, stream: &mut Stream) {
+fn spoil_start(start: &mut Start, stream: &mut Stream, now_ms: u64) {
     match stream.below(14) {
         0 => start.mode = None,
         1 => start.mode = Some(Mode::Check),
@@ -413,7 +414,10 @@ fn spoil_start(start: &mut Start, stream: &mut Stream) {
         6 => start.indices = vec!["no-such-index".to_owned(); 200],
         7 => start.indices.extend(start.indices.clone()),
         8 => start.cluster_name = "another-cluster".to_owned(),
-        9 => start.version_floor = *stream.pick(&[u64::MAX, 1 << 62, 1 << 51]),
+        9 => {
+            let soon = Version::from_unix_ms(now_ms + stream.between(0, 48 * 3_600_000)).0;
+            start.version_floor = *stream.pick(&[u64::MAX, 1 << 62, soon, soon]);
+        }
         10 => start.id_from = Some("a".to_owned()),
         11 => start.global_version = u64::MAX,
         12 => start.size = u64::from(u32::MAX),

@@ -163,6 +163,7 @@ impl World {
             );
             return;
         };
+        self.judge_routing(agent, &answer);
         let life = self.agents[agent].life;
         for module in 0..self.agents[agent].lanes.len() {
             if self.agents[agent].lanes[module].machine.concerns(&answer) {
@@ -173,6 +174,30 @@ impl World {
                     .agent_hears(self.agents[agent].id, module_id, &answer);
                 self.tell_agent(agent, life, module, Event::Received { connection, answer });
             }
+        }
+    }
+
+    /// A message belongs to the module that it names, and to no other one; without a name, to the one whose
+    /// session it is about.
+    fn judge_routing(&mut self, agent: usize, answer: &Answer) {
+        let (session, module) = match answer {
+            Answer::StartAck(ack) => (None, &ack.module),
+            Answer::EndAck(ack) => (Some(SessionId(ack.session)), &ack.module),
+            Answer::ReqRet(request) => (Some(SessionId(request.session)), &request.module),
+            Answer::Hello(_) => return,
+        };
+        let modules = self.options.config.catalogue.modules();
+        let is_wrong = modules
+            .iter()
+            .zip(&self.agents[agent].lanes)
+            .any(|(its, lane)| {
+                let is_its_session = session.is_some() && lane.machine.session_id() == session;
+                lane.machine.concerns(answer) != (its.name == *module || is_its_session)
+            });
+        if is_wrong {
+            let expected = format!("a message to module {module:?} reaches that one alone");
+            self.oracles
+                .fail("P-3 routing", expected, format!("{answer:?}"));
         }
     }
 

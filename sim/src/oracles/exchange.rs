@@ -10,7 +10,9 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use inventory_sync_core::document::Run;
-use inventory_sync_core::id::{AgentId, ConnectionId, ModuleId, NO_SESSION, Peer, SessionId};
+use inventory_sync_core::id::{
+    AgentId, ConnectionId, ModuleId, NO_SESSION, Peer, SessionId, Version,
+};
 use inventory_sync_core::manager::{Command, Event, Reply};
 use inventory_sync_core::time::Tick;
 use inventory_sync_core::wire::{EndAck, Reason, Status};
@@ -29,6 +31,8 @@ pub(crate) enum Heard {
         module: String,
         size: u64,
         is_base: bool,
+        /// The floor that the agent states, as far as it counts.
+        floor: Version,
     },
     /// Items.
     Items {
@@ -80,6 +84,8 @@ pub(super) struct Birth {
     pub(super) size: u64,
     pub(super) is_base: bool,
     pub(super) connection: ConnectionId,
+    /// The floor that its Start stated, as far as it counts.
+    pub(super) floor: Version,
 }
 
 /// What the shards of the present process have said to whom.
@@ -139,6 +145,7 @@ impl Oracles {
                 module: start.module.clone(),
                 size: start.size,
                 is_base: start.protocol_version == 0,
+                floor: self.counted_floor(shard, Version(start.version_floor)),
             },
             Event::Items { peer, frame, .. } => {
                 let standing = self.standing(shard, *peer, frame.session);
@@ -200,7 +207,11 @@ impl Oracles {
                 self.exchange.items_max.insert(shard, *items);
                 Heard::Other
             }
-            Event::Tick | Event::WallClock { .. } => Heard::Time,
+            Event::WallClock { unix_ms } => {
+                self.versions.clock_fed(shard, *unix_ms);
+                Heard::Time
+            }
+            Event::Tick => Heard::Time,
             _ => Heard::Other,
         }
     }

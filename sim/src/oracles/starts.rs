@@ -1,7 +1,7 @@
 //! The answer to a Start: what it echoes, what it opens, and whether a refusal is true (`docs/protocol.md`
 //! section 3.1).
 
-use inventory_sync_core::id::{NO_SESSION, SessionId};
+use inventory_sync_core::id::{AgentId, NO_SESSION, SessionId, Version};
 use inventory_sync_core::manager::{Command, Reply};
 use inventory_sync_core::wire::{Reason, StartAck, Status};
 
@@ -17,6 +17,7 @@ impl Oracles {
             module,
             size,
             is_base,
+            floor,
         } = heard
         else {
             return;
@@ -37,17 +38,20 @@ impl Oracles {
             .items_per_session_max
             .min(self.config.items_per_agent_max);
         let is_ok = ack.status == Status::Ok;
+        let given = self.highest_given(peer.agent);
         let is_right = ack.nonce == *nonce
             && ack.module == *module
             && ack.max_items == most
+            && ack.version >= given.0
             && is_ok == (ack.session != NO_SESSION.0)
             && is_ok == (ack.reason == Reason::None)
             && (!is_ok || u64::from(ack.idle_timeout_ms) == self.config.idle_timeout_ms)
             && (is_ok || (base..=base.saturating_mul(2)).contains(&ack.retry_after_ms))
             && (!is_base || matches!(ack.status, Status::Ok | Status::Error));
         if !is_right {
-            let expected =
-                format!("an answer to nonce {nonce:x} of {module:?}, at most {most} items");
+            let expected = format!(
+                "an answer to nonce {nonce:x} of {module:?}, at most {most} items, a version from {given} on"
+            );
             self.fail("P-3.1 StartAck", expected, format!("{ack:?}"));
         }
         let module = self.config.catalogue.module(module);
@@ -58,6 +62,7 @@ impl Oracles {
             size: *size,
             is_base: *is_base,
             connection: peer.connection,
+            floor: *floor,
         };
         if is_ok {
             self.judge_accepted(*nonce, birth, ack, commands);
@@ -95,6 +100,16 @@ impl Oracles {
             known.birth.connection = birth.connection;
             known.touched = self.now;
         }
+    }
+
+    /// The highest version that sessions under way have of those given to an agent: without any, a shard
+    /// may have forgotten it.
+    fn highest_given(&self, agent: AgentId) -> Version {
+        let live = self.live.iter().filter_map(|id| self.sessions.get(id));
+        live.filter(|known| known.birth.agent == agent)
+            .filter_map(|known| known.grant)
+            .max()
+            .unwrap_or_default()
     }
 
     /// A refusal for want of room is true: something is full.

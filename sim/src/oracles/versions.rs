@@ -17,7 +17,12 @@ pub(super) struct Versions {
     owners: BTreeMap<(AgentId, Version), SessionId>,
     /// The highest version of each agent that former processes sent.
     former: BTreeMap<AgentId, Version>,
+    /// What each shard was last told of the wall clock, in milliseconds since the Unix epoch.
+    clocks: BTreeMap<u16, u64>,
 }
+
+/// A floor that an agent states counts up to so far ahead of the clock (`docs/protocol.md` section 5).
+const FLOOR_AHEAD_MAX_MS: u64 = 24 * 3_600_000;
 
 /// How far versions may go, as it is durable at this moment.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +44,12 @@ impl Versions {
             let highest = self.former.entry(*agent).or_default();
             *highest = (*highest).max(*version);
         }
+        self.clocks.clear();
+    }
+
+    /// A shard reads the wall clock.
+    pub(super) fn clock_fed(&mut self, shard: u16, unix_ms: u64) {
+        self.clocks.insert(shard, unix_ms);
     }
 
     /// The grant of that agent that lies too close to this one, if there is one.
@@ -57,6 +68,15 @@ impl Versions {
 }
 
 impl Oracles {
+    /// The floor that an agent states, as far as its shard must heed it: its clock runs on from the last
+    /// reading of the wall clock, and never goes back.
+    pub(super) fn counted_floor(&self, shard: u16, stated: Version) -> Version {
+        let clock = self.versions.clocks.get(&shard);
+        clock.map_or(Version(0), |unix_ms| {
+            stated.min(Version::from_unix_ms(unix_ms + FLOOR_AHEAD_MAX_MS))
+        })
+    }
+
     /// A part of a session is about to be sent under a version.
     pub(crate) fn sent_under(
         &mut self,
@@ -106,10 +126,18 @@ impl Oracles {
             return;
         }
         known.grant = Some(version);
+        let floor = known.birth.floor;
         let module = known
             .offer
             .as_ref()
             .map_or(ModuleId(0), |offer| offer.module);
+        if version <= floor {
+            self.fail(
+                "O-4 floor",
+                format!("a grant for session {session} above {floor}, which its Start stated"),
+                format!("{version}"),
+            );
+        }
         if let Some((near, owner)) = self.versions.too_close(agent, version) {
             let seen = format!("{version} for session {session}, {near} is session {owner}'s");
             self.fail(
