@@ -21,6 +21,7 @@ impl World {
         };
         self.trace.note(now, Node::Coordinator, '<', &event);
         self.oracles.coordinator_hears(&event);
+        let word = self.oracles.indices_heard(&event);
         let state = process.coordinator.state();
         self.coverage.coordinator_told(state, &event);
         let mut commands = std::mem::take(&mut self.coordinator_commands);
@@ -33,6 +34,7 @@ impl World {
             process.coordinator_armed = Some(at);
             self.schedule.at(at, Occurrence::CoordinatorTick { life });
         }
+        self.oracles.indices_judged(&word, &commands);
         for command in commands.drain(..) {
             if self.process.is_none() {
                 break;

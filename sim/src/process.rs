@@ -32,6 +32,7 @@ impl World {
         own.renew_ms = self.options.lease_ms / 3;
         own.bound_ahead_ms = self.options.bound_ahead_ms;
         own.fault_refusals_min = self.options.fault_refusals_min;
+        self.oracles.set_refusals_min(own.fault_refusals_min);
         own.items_max = config
             .items_max
             .saturating_mul(u64::from(self.options.shards));

@@ -48,6 +48,7 @@ impl Oracles {
     /// The process is gone.
     pub(super) fn coordinator_gone(&mut self) {
         self.coordination = Coordination::default();
+        self.indices = super::indices::Indices::default();
     }
 }
 

@@ -13,6 +13,7 @@ mod coordination;
 mod deliveries;
 mod documents;
 mod exchange;
+mod indices;
 mod intake;
 mod offer;
 mod rest;
@@ -101,6 +102,7 @@ pub(crate) struct Oracles {
     exchange: exchange::Exchange,
     deliveries: deliveries::Deliveries,
     coordination: coordination::Coordination,
+    indices: indices::Indices,
     agents: agents::Agents,
     documents: documents::Documents,
     versions: versions::Versions,
@@ -145,6 +147,7 @@ impl Oracles {
             exchange: exchange::Exchange::default(),
             deliveries: deliveries::Deliveries::default(),
             coordination: coordination::Coordination::default(),
+            indices: indices::Indices::default(),
             agents: agents::Agents::default(),
             documents: documents::Documents::default(),
             versions: versions::Versions::default(),

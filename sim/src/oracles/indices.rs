@@ -1,0 +1,223 @@
+//! The state of each index, as the coordinator tells it to the shards: why it changes, and that it changes
+//! when it must (`docs/protocol.md` sections 4, 7 and 8).
+//!
+//! ```text
+//!             the check fits                  blocked or closed
+//!  NotReady ─────────────────▶ Open ─────────────────────────────▶ Paused
+//!      ▲                      ▲ │ ▲            something is stored    │
+//!      └── does not exist ────┼─┤ └──────────────────────────────────┘
+//!                             │ └── most operations of several agents are refused ──▶ Held
+//!                             └──────────────── an operator resumes it ─────────────────┘
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use inventory_sync_core::coordinator::{Command, Event, TemplateOutcome};
+use inventory_sync_core::id::{AgentId, IndexId, SessionId};
+use inventory_sync_core::manager::{self, IndexState, IndexTrouble, Tally};
+use inventory_sync_core::time::Tick;
+
+use super::Oracles;
+
+/// Refusals count for so long.
+const WINDOW_MS: u64 = 60_000;
+
+/// An index is at fault when so many agents had refusals, or all that wrote to it.
+const AGENTS_MIN: usize = 3;
+
+/// What the shards told the coordinator of an index.
+#[derive(Debug, Clone, Copy)]
+struct Told {
+    at: Tick,
+    index: IndexId,
+    agent: AgentId,
+    stored: u64,
+    refused: u64,
+}
+
+/// What the coordinator of the present process knows of the indices.
+#[derive(Debug, Default)]
+pub(super) struct Indices {
+    /// What the shards were last told of each.
+    states: BTreeMap<IndexId, IndexState>,
+    reports: Vec<Told>,
+    refusals_min: u64,
+}
+
+/// What the coordinator must say to what it hears.
+#[derive(Debug)]
+pub(crate) enum Word {
+    /// The index becomes open, and nothing else happens to it.
+    Opens(IndexId),
+    /// It stops taking operations: it is not ready, or paused.
+    Stops(IndexId),
+    /// Whether the refusals of this session are the fault of these indices; these are open again.
+    Judges {
+        session: SessionId,
+        held: Vec<IndexId>,
+        opens: Vec<IndexId>,
+    },
+    /// These are open again.
+    Unpauses(Vec<IndexId>),
+    /// Nothing happens to any index.
+    Nothing,
+    /// That follows from more than is known here.
+    Anything,
+}
+
+impl Indices {
+    fn state(&self, index: IndexId) -> IndexState {
+        let state = self.states.get(&index).copied();
+        state.unwrap_or(IndexState::NotReady)
+    }
+
+    fn is_paused(&self, index: IndexId) -> bool {
+        matches!(self.state(index), IndexState::Paused { .. })
+    }
+
+    /// Takes in what a shard tells; the indices of which something was stored, and that are paused.
+    fn report(&mut self, at: Tick, agent: AgentId, tallies: &[Tally]) -> Vec<IndexId> {
+        self.reports.retain(|told| at.since(told.at) <= WINDOW_MS);
+        let told = tallies.iter().map(|tally| Told {
+            at,
+            index: tally.index,
+            agent,
+            stored: tally.stored,
+            refused: tally.refused,
+        });
+        self.reports.extend(told);
+        let stored = tallies.iter().filter(|tally| tally.stored > 0);
+        stored
+            .map(|tally| tally.index)
+            .filter(|index| self.is_paused(*index))
+            .collect()
+    }
+
+    /// Whether not the documents but the index is to blame.
+    fn is_at_fault(&self, index: IndexId) -> bool {
+        let reports = || self.reports.iter().filter(|told| told.index == index);
+        let refused: u64 = reports().map(|told| told.refused).sum();
+        let stored: u64 = reports().map(|told| told.stored).sum();
+        let writing: BTreeSet<AgentId> = reports().map(|told| told.agent).collect();
+        let refusing: BTreeSet<AgentId> = reports()
+            .filter(|told| told.refused > 0)
+            .map(|told| told.agent)
+            .collect();
+        let agents_min = writing.len().min(AGENTS_MIN);
+        self.state(index) == IndexState::Held
+            || (refused >= self.refusals_min && refused > stored && refusing.len() >= agents_min)
+    }
+}
+
+impl Oracles {
+    /// From so many refusals on an index may be at fault.
+    pub(crate) fn set_refusals_min(&mut self, refusals_min: u64) {
+        self.indices.refusals_min = refusals_min;
+    }
+
+    /// The coordinator is about to hear something: what it must say of the indices.
+    pub(crate) fn indices_heard(&mut self, event: &Event) -> Word {
+        let now = self.now;
+        let indices = &mut self.indices;
+        match event {
+            Event::Stored { agent, tallies } => {
+                let opens = indices.report(now, *agent, tallies);
+                Word::Unpauses(opens)
+            }
+            Event::Refusals {
+                session,
+                agent,
+                tallies,
+                ..
+            } => {
+                let opens = indices.report(now, *agent, tallies);
+                let refused = tallies.iter().filter(|tally| tally.refused > 0);
+                let held = refused
+                    .map(|tally| tally.index)
+                    .filter(|index| indices.is_at_fault(*index))
+                    .collect();
+                Word::Judges {
+                    session: *session,
+                    held,
+                    opens,
+                }
+            }
+            Event::ResumeIndex { index } if indices.state(*index) == IndexState::Held => {
+                indices.reports.retain(|told| told.index != *index);
+                Word::Opens(*index)
+            }
+            Event::ResumeIndex { .. } => Word::Nothing,
+            Event::IndexTrouble { index, trouble } => match indices.state(*index) {
+                IndexState::Open => Word::Stops(*index),
+                IndexState::Paused { until } if now >= until => match trouble {
+                    IndexTrouble::Missing => Word::Stops(*index),
+                    IndexTrouble::Blocked | IndexTrouble::Forbidden => Word::Anything,
+                },
+                IndexState::Paused { .. } | IndexState::NotReady | IndexState::Held => {
+                    Word::Nothing
+                }
+            },
+            Event::TemplateChecked {
+                outcome: TemplateOutcome::Different(_),
+                ..
+            } => Word::Nothing,
+            Event::WallClock { .. } => Word::Nothing,
+            _ => Word::Anything,
+        }
+    }
+
+    /// The coordinator has heard it, and this is what it says.
+    pub(crate) fn indices_judged(&mut self, word: &Word, commands: &[Command]) {
+        let mut changes = Vec::new();
+        for command in commands {
+            if let Command::Tell { event, .. } = command
+                && let manager::Event::IndexChanged { index, state } = &**event
+            {
+                if self.indices.state(*index) == *state {
+                    let expected = format!("a change of index {index}, once");
+                    self.fail("O-12 index state", expected, format!("{state:?} again"));
+                }
+                self.indices.states.insert(*index, *state);
+                changes.push((*index, *state));
+            }
+        }
+        let is_open = |index: &IndexId| changes.contains(&(*index, IndexState::Open));
+        let is_right = match word {
+            Word::Anything => true,
+            Word::Nothing => changes.is_empty(),
+            Word::Opens(index) => is_open(index) && changes.len() == 1,
+            Word::Stops(index) => {
+                changes.len() == 1
+                    && matches!(
+                        self.indices.state(*index),
+                        IndexState::NotReady | IndexState::Paused { .. }
+                    )
+            }
+            Word::Unpauses(opens) => opens.iter().all(is_open) && changes.len() == opens.len(),
+            Word::Judges {
+                session,
+                held,
+                opens,
+            } => {
+                let says = |command: &Command| match command {
+                    Command::Tell { event, .. } => matches!(
+                        &**event,
+                        manager::Event::RefusalsJudged { session: of, held: said }
+                            if of == session && said == held
+                    ),
+                    _ => false,
+                };
+                let are_held = held
+                    .iter()
+                    .all(|index| self.indices.state(*index) == IndexState::Held);
+                are_held
+                    && opens.iter().all(is_open)
+                    && commands.iter().filter(|command| says(command)).count() == 1
+            }
+        };
+        if !is_right {
+            let seen = format!("{commands:?}");
+            self.fail("O-12 index state", format!("{word:?}"), seen);
+        }
+    }
+}
