@@ -16,7 +16,7 @@ const CARGO_MUTANTS: &str = "27.1.0";
 const TIMEOUT_SECONDS: &str = "180";
 
 /// Seeds that the simulator runs as a judge, besides those of its scripts; it stops at the first finding.
-const JUDGE_SEEDS: &str = "200";
+const JUDGE_SEEDS: &str = "60";
 
 /// Who judges.
 #[derive(Clone, Copy, PartialEq, Eq)]
