@@ -135,7 +135,7 @@ impl World {
         let now = self.now();
         let mut operations = Vec::new();
         let mut unread = Vec::new();
-        let mut body = Vec::new();
+        let (mut body, mut bytes) = (Vec::new(), 0);
         for (place, part) in parts.iter().enumerate() {
             self.oracles.sent_under(
                 part.session,
@@ -156,6 +156,7 @@ impl World {
                 unread.push(place);
                 continue;
             };
+            bytes += body.len();
             let name = crate::agent_node::agent_name(part.agent);
             let about = PartOf {
                 session: part.session,
@@ -189,6 +190,10 @@ impl World {
                 ),
             }
         }
+        // A frame renders to twice its bytes at most: its payloads, and an overlay for each.
+        let spread = parts.len() as u64 * 2 * self.options.frame_bytes_max;
+        self.oracles
+            .judge_request_size(operations.len(), bytes, spread);
         let outcome = if !unread.is_empty() {
             BulkOutcome::ReadFailed { parts: unread }
         } else if now >= not_after {

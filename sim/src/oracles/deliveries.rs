@@ -57,6 +57,20 @@ fn is_retried(outcome: &PartOutcome) -> bool {
 }
 
 impl Oracles {
+    /// A request has been rendered: it is within its limits, unless it is one operation alone. Bytes are counted
+    /// by staged frame and spread evenly over its operations: of each part a frame may weigh more than its share.
+    pub(crate) fn judge_request_size(&mut self, operations: usize, bytes: usize, spread: u64) {
+        let (operations_max, bytes_max) =
+            (self.config.bulk_operations_max, self.config.bulk_bytes_max);
+        let is_too_large = operations > 1 && bytes as u64 > bytes_max.saturating_add(spread);
+        if operations as u64 > u64::from(operations_max) || is_too_large {
+            let expected =
+                format!("at most {operations_max} operations and {bytes_max} + {spread} bytes");
+            let seen = format!("{operations} operations and {bytes} bytes");
+            self.fail("P-8 request size", expected, seen);
+        }
+    }
+
     /// The shortest wait after a first failure.
     fn shortest_wait_ms(&self) -> u64 {
         let longest_ms = self.config.retry_base_ms.min(self.config.retry_max_ms);
