@@ -7,7 +7,7 @@
 //!          └─▶ docs/mutants.md: score, confidence interval, survivors and their reasons
 //! ```
 //!
-//! Two judges: the simulator alone, and all tests of the machines, which judge what the simulator lets live.
+//! Two judges: the simulator alone, and with it the machines' own tests, which judge what it lets live.
 //! The order is a hash of each mutant's name: the first N are a sample, and stay one when mutants come and go.
 
 mod judge;

@@ -106,8 +106,8 @@ const REPORT_HEAD: &str = "\
 
 Written by `cargo xtask mutants`; results accumulate in `docs/mutants/`. A mutant is one small fault put into
 `core/` by cargo-mutants. `simulator` judges with random seeds, scripts and small worlds under the oracles alone,
-`all` with every test that needs no daemon, what the simulator lets live. Left out are `Debug` and `Display` alone. A mutant that keeps its
-judge busy for too long counts as caught.
+`all` adds the tests of `core/` itself to what the simulator lets live; end-to-end tests judge nothing here.
+Left out are `Debug` and `Display` alone. A mutant that keeps its judge busy for too long counts as caught.
 
 ";
 
