@@ -105,8 +105,11 @@ pub fn mutants(options: &Options) -> Result<(), Failure> {
         }
         let until = Instant::now() + share;
         loop {
-            let open: Vec<&Mutant> = sample.iter().filter(|each| !results.has(each)).collect();
-            let done = sample.len() - open.len();
+            let open: Vec<&Mutant> = sample
+                .iter()
+                .filter(|each| !results.has(each) && judge.is_asked(each))
+                .collect();
+            let done = sample.iter().filter(|each| results.has(each)).count();
             eprintln!("   {}: {done} of {} judged", judge.name(), sample.len());
             if open.is_empty() || Instant::now() >= until {
                 break;
