@@ -23,6 +23,7 @@ impl World {
         self.oracles.coordinator_hears(&event);
         let state = process.coordinator.state();
         self.coverage.coordinator_told(state, &event);
+        self.starting.coordinator_told(&event);
         let mut commands = std::mem::take(&mut self.coordinator_commands);
         process.coordinator.handle(now, event, &mut commands);
         process.coordinator.check_invariants();
@@ -43,6 +44,7 @@ impl World {
             self.obey_coordinator(life, command);
         }
         self.coordinator_commands = commands;
+        self.starting.look(self.process.as_ref());
     }
 
     /// The coordinator's deadline is reached.

@@ -57,6 +57,7 @@ mod shrink;
 pub mod small;
 mod staging;
 mod standstill;
+mod starting;
 mod store;
 mod streams;
 mod trace;
@@ -77,7 +78,7 @@ pub use options::{
 pub use oracles::{Counts, Economy, Violation};
 pub use pending::Pending;
 pub use replay::{Replay, ReplayError};
-pub use run::{Conduct, Ending, Report, Stop, run};
+pub use run::{Conduct, Ending, Extent, Report, Stop, run};
 pub use script::Action;
 pub use shrink::{Case, Progress, Shrunk, shrink};
 pub use streams::Stream;

@@ -162,6 +162,7 @@ impl World {
         }
         self.working = false;
         self.healed = true;
+        self.healed_at = Some(self.now());
         self.heal_links();
         self.heal_manager();
         self.heal_indexer();
@@ -239,7 +240,9 @@ impl World {
 
     /// An operator lets what is held try again, until the end.
     pub(crate) fn operate(&mut self) {
+        let before = self.trace.events();
         self.operator_resumes();
+        self.heartbeats += self.trace.events() - before;
         self.schedule.after(OPERATOR_MS, Occurrence::Operator);
     }
 }

@@ -232,6 +232,7 @@ impl World {
         if let Some(event) = letter {
             self.trace
                 .arrived(self.schedule.now(), Link::ShardMail(life, shard));
+            self.starting.letter_opened();
             self.tell_shard(life, shard, event);
         }
     }

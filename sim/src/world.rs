@@ -22,6 +22,7 @@ use crate::options::Options;
 use crate::oracles::Oracles;
 use crate::schedule::Schedule;
 use crate::script::{Action, Loss};
+use crate::starting::Starting;
 use crate::store::{Scanned, Store};
 use crate::streams::Stream;
 use crate::trace::{Link, Trace};
@@ -29,6 +30,9 @@ use crate::wall_clock::WallClock;
 
 /// The true time at tick 0, in milliseconds since the Unix epoch.
 pub(crate) const EPOCH_MS: u64 = 1_790_000_000_000;
+
+/// The tick of a world's first moment.
+pub(crate) const BEGIN: Tick = Tick(1_000);
 
 /// Something that is going to happen.
 #[derive(Debug)]
@@ -224,6 +228,10 @@ pub(crate) struct World {
     pub(crate) stop: (u64, Tick),
     /// Events that the clock alone told.
     pub(crate) heartbeats: u64,
+    /// What the manager's first start takes.
+    pub(crate) starting: Starting,
+    /// When it was healed.
+    pub(crate) healed_at: Option<Tick>,
 }
 
 impl World {
@@ -231,7 +239,7 @@ impl World {
     pub(crate) fn new(options: Options, draws: Draws, keep_text: bool) -> Self {
         let hold_up_ms = 2 * options.config.idle_timeout_ms;
         let mut world = Self {
-            schedule: Schedule::new(&draws, Tick(1_000)),
+            schedule: Schedule::new(&draws, BEGIN),
             trace: Trace::new(keep_text),
             faults: Faults::new(&draws, &options.rates),
             oracles: Oracles::new(options.config.clone(), options.seed),
@@ -272,6 +280,8 @@ impl World {
             check_every: 16,
             stop: (u64::MAX, Tick(u64::MAX)),
             heartbeats: 0,
+            starting: Starting::default(),
+            healed_at: None,
             options,
             draws,
         };

@@ -57,6 +57,8 @@ pub struct Progress {
     pub choices: usize,
     /// Events of machines up to the failure that the clock alone did not tell.
     pub events: u64,
+    /// Of them, those of the manager's first start.
+    pub starting: u64,
     /// What is being tried.
     pub doing: &'static str,
 }
@@ -116,8 +118,7 @@ pub fn shrink(case: Case, go_on: &mut dyn FnMut(Progress) -> bool) -> Option<Shr
 
 fn size_of(case: &Case, outcome: &Outcome) -> Size {
     let list = &case.choices.list;
-    let report = outcome.report.as_ref();
-    let events = report.map_or(0, |report| report.events - report.heartbeats);
+    let events = outcome.extent.told();
     Size {
         weight: events + EVENTS_PER_CHOICE * list.len() as u64,
         choices: list.len(),
@@ -146,6 +147,7 @@ impl Shrinker<'_> {
             tries: self.tries,
             choices: self.size.choices,
             events: self.size.events,
+            starting: self.outcome.extent.starting,
             doing: self.doing,
         }
     }
@@ -208,7 +210,6 @@ impl Shrinker<'_> {
             choices: tape.recorded(),
         };
         let size = size_of(&taken, &outcome);
-        // The events of a run that panicked are not known: its choices alone say how large it is.
         if size < self.size || (or_equal && size.weight <= self.size.weight) {
             self.best = taken;
             self.size = size;
@@ -228,7 +229,6 @@ impl Shrinker<'_> {
 
     /// A candidate that runs twice as long as the best one is not going to fail in the same way.
     fn latest(&self) -> Option<Stop> {
-        let report = self.outcome.report.as_ref()?;
-        Some(Stop::AfterMs(2 * report.simulated_ms + 5_000))
+        Some(Stop::AfterMs(2 * self.outcome.extent.simulated_ms + 5_000))
     }
 }

@@ -35,10 +35,8 @@ impl Shrinker<'_> {
     /// Ends the chaos where the failure is, and begins it at once.
     pub(super) fn cut_time(&mut self) {
         self.doing = "time";
-        let Some(report) = &self.outcome.report else {
-            return;
-        };
-        let until_healed_ms = report.simulated_ms - report.converged_ms;
+        let extent = self.outcome.extent;
+        let until_healed_ms = extent.healed_after_ms.unwrap_or(extent.simulated_ms);
         let mut candidate = self.best.clone();
         let warm_up_ms = candidate.options.warm_up_ms;
         candidate.options.chaos_ms = (until_healed_ms + 1)
