@@ -258,7 +258,7 @@ impl World {
                 );
             }
             Some(_) => {
-                self.heartbeats += 1;
+                self.tally.routine += 1;
                 self.tell_agent(agent, life, module, Event::Tick);
             }
             None => {}

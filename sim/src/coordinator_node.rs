@@ -23,7 +23,7 @@ impl World {
         self.oracles.coordinator_hears(&event);
         let state = process.coordinator.state();
         self.coverage.coordinator_told(state, &event);
-        self.starting.coordinator_told(&event);
+        self.tally.coordinator_told(state, &event);
         let mut commands = std::mem::take(&mut self.coordinator_commands);
         process.coordinator.handle(now, event, &mut commands);
         process.coordinator.check_invariants();
@@ -44,7 +44,7 @@ impl World {
             self.obey_coordinator(life, command);
         }
         self.coordinator_commands = commands;
-        self.starting.look(self.process.as_ref());
+        self.tally.look(self.process.as_ref());
     }
 
     /// The coordinator's deadline is reached.
@@ -63,7 +63,7 @@ impl World {
                 self.schedule.at(at, Occurrence::CoordinatorTick { life });
             }
             Some(_) => {
-                self.heartbeats += 1;
+                self.tally.routine += 1;
                 self.tell_coordinator(life, Event::Tick);
             }
             None => {}

@@ -242,7 +242,7 @@ impl World {
     pub(crate) fn operate(&mut self) {
         let before = self.trace.events();
         self.operator_resumes();
-        self.heartbeats += self.trace.events() - before;
+        self.tally.routine += self.trace.events() - before;
         self.schedule.after(OPERATOR_MS, Occurrence::Operator);
     }
 }

@@ -46,10 +46,11 @@ pub struct Extent {
     pub steps: u64,
     /// Events that the machines were told.
     pub events: u64,
-    /// Of them, those that the clock alone told: deadlines, the wall clock, the rounds of the operator.
-    pub heartbeats: u64,
+    /// Of them, those that come again and again while nothing happens: deadlines, the wall clock, the rounds of the
+    /// operator, the Indexer as healthy as before, the lease renewed.
+    pub routine: u64,
     /// Of them, those of the manager's first start: what its coordinator and, by it, its shards were told until
-    /// the coordinator first waited for nothing. None of them is a heartbeat.
+    /// the coordinator first waited for nothing. None of them is routine.
     pub starting: u64,
     /// Simulated time.
     pub simulated_ms: u64,
@@ -64,18 +65,18 @@ impl Extent {
         Self {
             steps: world.trace.steps(),
             events: world.trace.events(),
-            heartbeats: world.heartbeats,
-            starting: world.starting.events(),
+            routine: world.tally.routine,
+            starting: world.tally.starting,
             simulated_ms: world.now().since(BEGIN),
             healed_after_ms: world.healed_at.map(|at| at.since(BEGIN)),
             trace_hash: world.trace.hash(),
         }
     }
 
-    /// Events without heartbeats: how much of a run there is to read.
+    /// Events without routine: how much of a run there is to read.
     #[must_use]
     pub const fn told(&self) -> u64 {
-        self.events.saturating_sub(self.heartbeats)
+        self.events.saturating_sub(self.routine)
     }
 }
 

@@ -22,9 +22,9 @@ use crate::options::Options;
 use crate::oracles::Oracles;
 use crate::schedule::Schedule;
 use crate::script::{Action, Loss};
-use crate::starting::Starting;
 use crate::store::{Scanned, Store};
 use crate::streams::Stream;
+use crate::tally::Tally;
 use crate::trace::{Link, Trace};
 use crate::wall_clock::WallClock;
 
@@ -226,10 +226,8 @@ pub(crate) struct World {
     pub(crate) check_every: u64,
     /// The step before which, and the tick after which, the run is stopped.
     pub(crate) stop: (u64, Tick),
-    /// Events that the clock alone told.
-    pub(crate) heartbeats: u64,
-    /// What the manager's first start takes.
-    pub(crate) starting: Starting,
+    /// Events that are counted apart.
+    pub(crate) tally: Tally,
     /// When it was healed.
     pub(crate) healed_at: Option<Tick>,
 }
@@ -279,8 +277,7 @@ impl World {
             healed: false,
             check_every: 16,
             stop: (u64::MAX, Tick(u64::MAX)),
-            heartbeats: 0,
-            starting: Starting::default(),
+            tally: Tally::default(),
             healed_at: None,
             options,
             draws,

@@ -123,7 +123,7 @@ pub(crate) fn summary(shrunk: &Shrunk, spent_ms: u64) -> String {
         "time was up"
     };
     format!(
-        "shrunk      {choices} choices, {events} events of machines up to the failure (those of the clock not counted), \
+        "shrunk      {choices} choices, {events} events of machines up to the failure (routine not counted), \
          {starting} of them the manager's start; {tries} runs in {}.{:01} s: {end}",
         spent_ms / 1_000,
         spent_ms % 1_000 / 100

@@ -4,7 +4,7 @@
 //!  run that fails ──record──▶ Case ──▶ cut at the failure
 //!        ┌─────────────────────────────────────┘
 //!        ▼
-//!   whole concerns ─▶ options ─▶ other seeds ─▶ episodes (ddmin) ─▶ later ones move up ─▶ values
+//!   other seeds ─▶ whole concerns ─▶ options ─▶ episodes (ddmin) ─▶ later ones move up ─▶ values
 //!        ▲                                                                              │
 //!        └────────────────────────── while something got smaller ◀─────────────────────-┘
 //! ```
@@ -19,6 +19,8 @@ mod list;
 mod seeds;
 mod shift;
 mod world;
+
+use seeds::Search;
 
 use crate::choices::{Choices, Tape};
 use crate::finding::{Finding, Outcome, attempt};
@@ -55,7 +57,7 @@ pub struct Progress {
     pub tries: u64,
     /// Choices that are left.
     pub choices: usize,
-    /// Events of machines up to the failure that the clock alone did not tell.
+    /// Events of machines up to the failure, without routine.
     pub events: u64,
     /// Of them, those of the manager's first start.
     pub starting: u64,
@@ -108,6 +110,7 @@ pub fn shrink(case: Case, go_on: &mut dyn FnMut(Progress) -> bool) -> Option<Shr
         go_on,
     };
     shrinker.work();
+    shrinker.state_bound();
     Some(Shrunk {
         progress: shrinker.progress(),
         is_done: !shrinker.is_over,
@@ -156,9 +159,12 @@ impl Shrinker<'_> {
         loop {
             let before = self.size;
             self.cut_time();
+            self.drop_groups();
+            self.search_seeds(Search::Quick);
+            self.cut_time();
             self.drop_concerns();
             self.simplify_options();
-            self.search_seeds();
+            self.search_seeds(Search::Thorough);
             self.drop_episodes();
             self.drop_entries();
             self.move_episodes_up();
@@ -166,10 +172,21 @@ impl Shrinker<'_> {
             self.strike_earlier();
             self.lower_values();
             self.change_seed();
+            if self.size == before {
+                self.search_seeds(Search::Last);
+            }
             if self.size == before || self.is_over {
                 return;
             }
         }
+    }
+
+    /// Whether one more candidate may be run.
+    fn goes_on(&mut self) -> bool {
+        let progress = self.progress();
+        self.is_over = !(self.go_on)(progress);
+        self.tries += u64::from(!self.is_over);
+        !self.is_over
     }
 
     /// Runs a candidate, and takes it if it fails in the same way and is smaller; with `or_equal` also if
@@ -184,12 +201,9 @@ impl Shrinker<'_> {
         if self.is_over || candidate.options.validate().is_err() {
             return false;
         }
-        let progress = self.progress();
-        if !(self.go_on)(progress) {
-            self.is_over = true;
+        if !self.goes_on() {
             return false;
         }
-        self.tries += 1;
         let outcome = attempt(
             &candidate.options,
             Conduct {

@@ -3,6 +3,7 @@
 use super::Shrinker;
 use crate::choices::Choices;
 use crate::faults::{Fault, Rate};
+use crate::finding::Kind;
 use crate::options::{Options, SETTINGS, Setting};
 
 /// Sizes of the world and the least of each.
@@ -26,6 +27,16 @@ const INTERVALS: [(&str, u64); 4] = [
     ("bound_ahead_ms", 3_600_000),
     ("refresh_every_ms", 600_000),
     ("gc_deletes_ms", 3_600_000),
+];
+
+/// Short timeouts, in their order, and long pauses between attempts, for a world that does not come to rest.
+const TIMEOUTS: [(&str, u64); 6] = [
+    ("late_write_bound_ms", 10_000),
+    ("delivery_deadline_ms", 20_000),
+    ("paused_index_deadline_ms", 20_000),
+    ("lease_ms", 15_000),
+    ("idle_timeout_ms", 10_000),
+    ("retry_after_ms", 10_000),
 ];
 
 /// Phases, which are cut where the failure is, and not set to a default.
@@ -64,8 +75,15 @@ impl Shrinker<'_> {
         for (name, least) in SIZES {
             self.lower_setting(name, least);
         }
-        for (name, value) in INTERVALS {
-            self.try_setting(name, value);
+        if self.finding.kind == Kind::Liveness {
+            // The less has to be waited until it is certain.
+            for (name, value) in TIMEOUTS {
+                self.try_setting(name, value);
+            }
+        } else {
+            for (name, value) in INTERVALS {
+                self.try_setting(name, value);
+            }
         }
         self.take_defaults();
         // What did not happen is off; this changes nothing of the run.
@@ -84,6 +102,19 @@ impl Shrinker<'_> {
         if candidate.options != self.best.options {
             self.try_case(&candidate, true);
         }
+    }
+
+    /// A world that does not come to rest within ten times its longest timeout does not do so within one either: so
+    /// much is enough to read. Whether a sound run of it does is seen when its file is renewed.
+    pub(super) fn state_bound(&mut self) {
+        self.doing = "the bound of convergence";
+        let is_drawn = self.best.options.converge_ms == 0;
+        if self.finding.kind != Kind::Liveness || !is_drawn || self.is_over {
+            return;
+        }
+        let mut candidate = self.best.clone();
+        candidate.options.converge_ms = candidate.options.longest_timeout_ms();
+        self.try_case(&candidate, true);
     }
 
     fn try_setting(&mut self, name: &str, value: u64) -> bool {
