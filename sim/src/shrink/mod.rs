@@ -157,7 +157,9 @@ impl Shrinker<'_> {
 
     fn work(&mut self) {
         loop {
-            let before = self.size;
+            // Smaller values alone may go on getting smaller for long, and say nothing more.
+            let before = (self.size.weight, self.size.choices);
+            let is_same = |size: Size| (size.weight, size.choices) == before;
             self.cut_time();
             self.drop_groups();
             self.search_seeds(Search::Quick);
@@ -172,10 +174,10 @@ impl Shrinker<'_> {
             self.strike_earlier();
             self.lower_values();
             self.change_seed();
-            if self.size == before {
+            if is_same(self.size) {
                 self.search_seeds(Search::Last);
             }
-            if self.size == before || self.is_over {
+            if is_same(self.size) || self.is_over {
                 return;
             }
         }
@@ -201,9 +203,10 @@ impl Shrinker<'_> {
         if self.is_over || candidate.options.validate().is_err() {
             return false;
         }
-        if !self.goes_on() {
-            return false;
-        }
+        self.goes_on() && self.run_tape(candidate, tape, or_equal)
+    }
+
+    fn run_tape(&mut self, candidate: &Case, tape: &Tape, or_equal: bool) -> bool {
         let outcome = attempt(
             &candidate.options,
             Conduct {

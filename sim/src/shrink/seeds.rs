@@ -4,7 +4,8 @@
 //! ```text
 //!  small worlds ─┬─ one of the faults that struck, alone, as often as it may ─┐
 //!                ├─ all of them, as often as they may                         ├─▶ seeds 0, 1, 2 … ─▶ smaller?
-//!                └─ all of them, as drawn                                     ┘
+//!                ├─ all of them, as drawn                                     │
+//!                └─ each of the others, alone                                 ┘
 //! ```
 
 use super::list::{is_order, without};
@@ -18,17 +19,20 @@ use crate::run::Conduct;
 /// A list as long as this is worth a search.
 const LONG: usize = 100;
 
-/// Events that are more than a page are worth a search, however short the list is.
-const EVENTS_LONG: u64 = 60;
+/// A list as long as this is worth a thorough one, before its episodes are removed one after the other.
+const VERY_LONG: usize = 300;
+
+/// A run that weighs as much is more than a page to read, and worth a last search.
+const HEAVY: u64 = 76;
 
 /// How much is searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Search {
     /// In the smallest worlds, while the run is so large that other candidates take long.
     Quick,
-    /// In all worlds, if the list is long.
+    /// In all worlds, if the list is very long.
     Thorough,
-    /// In all worlds, if there is more to read than a page.
+    /// In all worlds, with all faults, if there is more to read than a page.
     Last,
 }
 
@@ -43,14 +47,17 @@ impl Search {
 
     const fn worlds(self) -> &'static [&'static [(&'static str, u64)]] {
         match self {
-            Self::Quick => WORLDS.split_at(2).0,
+            Self::Quick => WORLDS.split_at(3).0,
             Self::Thorough | Self::Last => &WORLDS,
         }
     }
 }
 
+/// By how much less a fault is worth that did not strike.
+const OTHERS: u64 = 4;
+
 /// Small worlds: the settings that make them so.
-const WORLDS: [&[(&str, u64)]; 4] = [
+const WORLDS: [&[(&str, u64)]; 5] = [
     &[
         ("agents", 1),
         ("shards", 1),
@@ -69,14 +76,32 @@ const WORLDS: [&[(&str, u64)]; 4] = [
         ("warm_up_ms", 0),
         ("chaos_ms", 60_000),
     ],
+    // Sessions of many frames.
+    &[
+        ("agents", 1),
+        ("shards", 1),
+        ("modules", 1),
+        ("indices_per_module", 1),
+        ("documents_max", 30),
+        ("fulls_per_mille", 700),
+        ("frame_bytes_max", 4_096),
+        ("hostiles", 0),
+        ("healing", 0),
+        ("warm_up_ms", 0),
+        ("chaos_ms", 60_000),
+    ],
     &[("warm_up_ms", 0), ("chaos_ms", 60_000)],
     &[],
 ];
 
 impl Shrinker<'_> {
     fn is_worth(&self, search: Search) -> bool {
-        let is_long = self.best.choices.list.len() >= LONG;
-        is_long || (search == Search::Last && self.size.events > EVENTS_LONG)
+        let length = self.best.choices.list.len();
+        match search {
+            Search::Quick => length >= LONG,
+            Search::Thorough => length >= VERY_LONG,
+            Search::Last => self.size.weight > HEAVY,
+        }
     }
 
     /// Looks for a smaller run that fails in the same way, when this one is long.
@@ -90,7 +115,7 @@ impl Shrinker<'_> {
                 let _ = setting.and_then(|setting| setting.set(&mut options, *value));
             }
             // All worlds of one size are looked at: the next one is seldom smaller than the first that fails.
-            for (rates, seeds) in self.rates_to_try(search.seeds()) {
+            for (rates, seeds) in self.rates_to_try(search) {
                 if !self.is_worth(search) || self.is_over {
                     return;
                 }
@@ -101,22 +126,31 @@ impl Shrinker<'_> {
     }
 
     /// The faults that struck, each alone, and all together; and how many seeds each is worth.
-    fn rates_to_try(&self, (alone, together): (u64, u64)) -> Vec<(Rates, u64)> {
+    fn rates_to_try(&self, search: Search) -> Vec<(Rates, u64)> {
+        let (alone, together) = search.seeds();
         let choices = &self.best.choices;
         let struck = |fault: &&Fault| {
             let label = fault.label();
             let mut list = choices.list.iter();
             list.any(|choice| choices.name_of(choice) == label)
         };
-        let struck: Vec<Fault> = Fault::ALL.iter().filter(struck).copied().collect();
-        let mut all: Vec<(Rates, u64)> = vec![(Rates::calm(), alone)];
-        all.extend(struck.iter().map(|fault| (Rates::only(*fault), alone)));
+        let (struck, others): (Vec<&Fault>, Vec<&Fault>) = Fault::ALL.iter().partition(struck);
+        let only = |faults: Vec<&Fault>, seeds| {
+            let rates = faults.into_iter().map(|fault| Rates::only(*fault));
+            rates.map(move |rates| (rates, seeds)).collect::<Vec<_>>()
+        };
         let mut often = Rates::calm();
-        for fault in struck {
-            often.set(fault, Rate::most(fault));
+        for fault in &struck {
+            often.set(**fault, Rate::most(**fault));
         }
+        let mut all: Vec<(Rates, u64)> = vec![(Rates::calm(), alone)];
+        all.extend(only(struck, alone));
         all.push((often, together));
         all.push((self.best.options.rates.clone(), together));
+        // What did not strike may lead to the same failure in fewer steps.
+        if search == Search::Last {
+            all.extend(only(others, alone / OTHERS));
+        }
         all
     }
 
