@@ -176,7 +176,33 @@ pub fn attempt(options: &Options, conduct: Conduct) -> Outcome {
 
 #[cfg(test)]
 mod tests {
+    use inventory_sync_core::id::AgentId;
+
     use super::*;
+    use crate::pending::Pending;
+
+    #[test]
+    fn standstills_are_alike_when_they_wait_for_the_same_kind_of_thing() {
+        let stuck = |reason| Finding::of(&Ending::Stuck { reason }).unwrap();
+        let owed = |agent, documents| {
+            stuck(Pending::Owed {
+                agent: AgentId(agent),
+                module: 0,
+                documents,
+                waits: None,
+            })
+        };
+        assert!(owed(1, 3).is_like(&owed(2, 70)));
+        assert!(!owed(1, 3).is_like(&stuck(Pending::ManagerDown)));
+        let shard = |shard, reason| stuck(Pending::Shard { shard, reason });
+        assert!(shard(0, "a timer is armed").is_like(&shard(1, "a session has no verdict")));
+        let coordinator = |reason| stuck(Pending::Coordinator { reason });
+        assert!(!coordinator("one").is_like(&coordinator("another")));
+        assert_eq!(
+            owed(1, 3).to_string(),
+            "liveness not at rest: an agent owes documents and has no job"
+        );
+    }
 
     #[test]
     fn the_name_of_a_panic_is_the_same_in_other_runs() {

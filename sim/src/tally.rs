@@ -38,7 +38,7 @@ impl Tally {
         let is_routine = match event {
             Event::Tick | Event::WallClock { .. } | Event::ResumeIndex { .. } => return,
             Event::Health { outcome, .. } => {
-                self.health.replace(outcome.clone()).as_ref() == Some(outcome)
+                self.health.replace(*outcome).as_ref() == Some(outcome)
             }
             Event::WriterWritten {
                 outcome: WriteOutcome::Written { .. },
