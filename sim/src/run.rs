@@ -95,6 +95,9 @@ pub struct Report {
     pub converged_ms: u64,
     /// What that is measured by: [`Options::longest_timeout_ms`].
     pub longest_timeout_ms: u64,
+    /// Of the time to come to rest, what is no waiting: the sessions that the agents owed at healing, one after the
+    /// other, at the slowest.
+    pub backlog_ms: u64,
     /// Agents and hostile peers that were left broken.
     pub broken: usize,
     /// What the world waits for at the end: the broken, if anything.
@@ -210,6 +213,7 @@ fn run_world(world: &mut World, conduct: Conduct, film: &Film) -> Report {
             world.rested_at.max(healed_at).since(healed_at)
         }),
         longest_timeout_ms: options.longest_timeout_ms(),
+        backlog_ms: world.backlog_ms,
         broken: world.broken.len(),
         left: world.all_pending().into_iter().next(),
         trace_hash: world.trace.hash(),
@@ -255,7 +259,7 @@ const QUIET_MS: u64 = 30_000;
 /// Heals what is to heal and waits for rest; then sees that it lasts, and judges what is left.
 fn converge(world: &mut World) -> Ending {
     world.heal();
-    let end = world.now() + world.options.converge_bound_ms();
+    let end = world.now() + world.converge_bound_ms();
     // Looking whether the world is at rest costs more than a step: once a simulated second is enough.
     loop {
         let next = world.now() + 1_000;

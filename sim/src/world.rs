@@ -230,6 +230,8 @@ pub(crate) struct World {
     pub(crate) tally: Tally,
     /// When it was healed.
     pub(crate) healed_at: Option<Tick>,
+    /// How long what agents owed then takes at most when nothing has to be waited for.
+    pub(crate) backlog_ms: u64,
 }
 
 impl World {
@@ -279,6 +281,7 @@ impl World {
             stop: (u64::MAX, Tick(u64::MAX)),
             tally: Tally::default(),
             healed_at: None,
+            backlog_ms: 0,
             options,
             draws,
         };

@@ -56,7 +56,7 @@ pub struct Options {
     /// While things go wrong.
     pub chaos_ms: u64,
     /// After everything is healed: how long until the world must be at rest; 0 for
-    /// [ten times its longest timeout](Options::converge_bound_ms).
+    /// [ten times its longest timeout](Options::converge_bound_ms) and the time that the agents' backlog takes.
     pub converge_ms: u64,
     /// Between two changes of an agent's content, on average; 0 for no changes but those of a script.
     pub change_every_ms: u64,

@@ -10,7 +10,8 @@
 //! at its deadline and whose late write is waited for; the deliveries that it held up, up to their deadline; an
 //! agent that asks for the verdict, and, if that is not Ok, backs off and offers its rows again, as a Full where
 //! it owes one. The sum of a chain of different timeouts is at most their number times the longest, and no wait
-//! is as long as the longest more than a few times.
+//! is as long as the longest more than a few times. Work is no waiting: where a manager takes one session at a
+//! time and a session has one item, a backlog of some hundred rows takes minutes, and that time is added.
 
 use super::Options;
 
@@ -18,8 +19,9 @@ use super::Options;
 pub(super) const TIMEOUTS_MAX: u64 = 10;
 
 impl Options {
-    /// How long the world has to come to rest after healing: what [`converge_ms`](Self::converge_ms) says, or ten
-    /// times the [longest timeout](Self::longest_timeout_ms).
+    /// How long the world may wait after healing until it is at rest: what [`converge_ms`](Self::converge_ms) says, or
+    /// ten times the [longest timeout](Self::longest_timeout_ms). Where nothing is stated, the time that the agents'
+    /// backlog takes without any waiting is added in the run.
     #[must_use]
     pub fn converge_bound_ms(&self) -> u64 {
         match self.converge_ms {
@@ -64,6 +66,12 @@ impl Options {
             ("backoff_max_ms", agent.backoff_max_ms),
             ("retry_after_ms", 2 * u64::from(manager.retry_after_ms)),
         ]
+    }
+
+    /// How long a session takes at the slowest, without its operations, when nothing goes wrong: its frames to and
+    /// fro, its listing, its writes to the store, and the pause before the next one.
+    pub(crate) fn session_ms(&self) -> u64 {
+        8 * self.link_ms + 6 * self.indexer_ms + 4 * self.store_ms + self.config.linger_ms + 200
     }
 
     /// Times of the agents.
