@@ -150,7 +150,7 @@ impl World {
     ) -> Agent {
         let name = self.options.config.catalogue.modules()[module].name.clone();
         let mut config = agent::Config::new(id, &name);
-        let round_trip_ms = 2 * (self.options.link_ms + self.options.store_ms);
+        let times = self.options.agent_times();
         config.info = agent_info(id);
         config.version_floor = floor;
         config.protocol_version = speaks;
@@ -161,22 +161,22 @@ impl World {
             agent_version: "v1".to_owned(),
             features: 0,
         });
-        config.answer_timeout_ms = 500 + 4 * round_trip_ms;
+        config.answer_timeout_ms = times.answer_timeout_ms;
         if speaks == 0 {
             // Nobody says Processing to a base peer: it waits as long as a delivery may take.
             let manager = &self.options.config;
             config.answer_timeout_ms += manager.idle_timeout_ms + manager.delivery_deadline_ms;
         }
-        config.processing_poll_ms = 5_000 + round_trip_ms;
+        config.processing_poll_ms = times.processing_poll_ms;
         config.session_max_ms = self
             .options
             .config
             .session_max_ms
             .max(config.processing_poll_ms)
             .max(config.answer_timeout_ms);
-        config.connect_timeout_ms = 1_000 + 8 * round_trip_ms;
+        config.connect_timeout_ms = times.connect_timeout_ms;
         config.backoff_base_ms = BACKOFF_BASE_MS;
-        config.backoff_max_ms = 20_000;
+        config.backoff_max_ms = times.backoff_max_ms;
         config.load_items_max = 8;
         config.load_bytes_max = 3 * self.options.frame_bytes_max;
         Agent::new(config, self.seeds.seed())
@@ -258,7 +258,7 @@ impl World {
                 );
             }
             Some(_) => {
-                self.heartbeats += 1;
+                self.tally.routine += 1;
                 self.tell_agent(agent, life, module, Event::Tick);
             }
             None => {}

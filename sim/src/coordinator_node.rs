@@ -24,6 +24,7 @@ impl World {
         let word = self.oracles.indices_heard(&event);
         let state = process.coordinator.state();
         self.coverage.coordinator_told(state, &event);
+        self.tally.coordinator_told(state, &event);
         let mut commands = std::mem::take(&mut self.coordinator_commands);
         process.coordinator.handle(now, event, &mut commands);
         process.coordinator.check_invariants();
@@ -45,6 +46,7 @@ impl World {
             self.obey_coordinator(life, command);
         }
         self.coordinator_commands = commands;
+        self.tally.look(self.process.as_ref());
     }
 
     /// The coordinator's deadline is reached.
@@ -63,7 +65,7 @@ impl World {
                 self.schedule.at(at, Occurrence::CoordinatorTick { life });
             }
             Some(_) => {
-                self.heartbeats += 1;
+                self.tally.routine += 1;
                 self.tell_coordinator(life, Event::Tick);
             }
             None => {}

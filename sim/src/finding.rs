@@ -4,9 +4,9 @@ use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::chart::{Film, Recording};
+use crate::chart::Recording;
 use crate::options::Options;
-use crate::run::{Conduct, Ending, Report, run_filmed};
+use crate::run::{Conduct, Ending, Extent, Report, Stage};
 
 /// A kind of finding; each has an exit code of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,7 +63,8 @@ impl Kind {
 pub struct Finding {
     /// What kind it is.
     pub kind: Kind,
-    /// What is the same in every run that shows it: the oracle, or the message without its numbers.
+    /// What is the same in every run that shows it: the oracle, the message without its numbers, or what kind of
+    /// thing the world waits for.
     pub name: String,
     /// What was expected and what was seen.
     pub detail: String,
@@ -86,10 +87,9 @@ impl Finding {
                 violation.oracle.to_owned(),
                 violation.to_string(),
             ),
-            // What the world waits for differs from run to run of the same fault.
             Ending::Stuck { reason } => (
                 Kind::Liveness,
-                "not at rest".to_owned(),
+                format!("not at rest: {}", reason.kind()),
                 format!("expected  rest after healing\nseen      {reason}"),
             ),
             Ending::SimulatorFault(reason) => (
@@ -139,6 +139,8 @@ fn without_numbers(message: &str) -> String {
 pub struct Outcome {
     /// What is wrong, if anything is.
     pub finding: Option<Finding>,
+    /// How far it came, also if it panicked.
+    pub extent: Extent,
     /// The report; a run that panicked has none.
     pub report: Option<Report>,
     /// The recording, if it was wanted; of a run that panicked, up to there.
@@ -148,19 +150,24 @@ pub struct Outcome {
 /// Runs a world; a failed assertion of a machine is a finding like others.
 #[must_use]
 pub fn attempt(options: &Options, conduct: Conduct) -> Outcome {
-    // The world is gone after a panic, and a tape is only appended to: nothing half done is seen again.
-    let film = Film::default();
-    match catch_unwind(AssertUnwindSafe(|| run_filmed(options, conduct, &film))) {
+    // After a panic only counters of the world are read, and a tape is only appended to: nothing half done is
+    // seen again.
+    let mut stage = Stage::default();
+    let result = catch_unwind(AssertUnwindSafe(|| stage.run(options, conduct)));
+    let extent = stage.extent();
+    match result {
         Ok(mut report) => Outcome {
             finding: Finding::of(&report.ending),
+            extent,
             recording: report.recording.take(),
             report: Some(report),
         },
         Err(payload) => {
             let finding = Finding::of_panic(&*payload);
             Outcome {
-                recording: film.cut(&finding.detail),
+                recording: stage.cut(&finding.detail),
                 finding: Some(finding),
+                extent,
                 report: None,
             }
         }
@@ -169,7 +176,33 @@ pub fn attempt(options: &Options, conduct: Conduct) -> Outcome {
 
 #[cfg(test)]
 mod tests {
+    use inventory_sync_core::id::AgentId;
+
     use super::*;
+    use crate::pending::Pending;
+
+    #[test]
+    fn standstills_are_alike_when_they_wait_for_the_same_kind_of_thing() {
+        let stuck = |reason| Finding::of(&Ending::Stuck { reason }).unwrap();
+        let owed = |agent, documents| {
+            stuck(Pending::Owed {
+                agent: AgentId(agent),
+                module: 0,
+                documents,
+                waits: None,
+            })
+        };
+        assert!(owed(1, 3).is_like(&owed(2, 70)));
+        assert!(!owed(1, 3).is_like(&stuck(Pending::ManagerDown)));
+        let shard = |shard, reason| stuck(Pending::Shard { shard, reason });
+        assert!(shard(0, "a timer is armed").is_like(&shard(1, "a session has no verdict")));
+        let coordinator = |reason| stuck(Pending::Coordinator { reason });
+        assert!(!coordinator("one").is_like(&coordinator("another")));
+        assert_eq!(
+            owed(1, 3).to_string(),
+            "liveness not at rest: an agent owes documents and has no job"
+        );
+    }
 
     #[test]
     fn the_name_of_a_panic_is_the_same_in_other_runs() {

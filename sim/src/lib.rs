@@ -59,6 +59,7 @@ mod staging;
 mod standstill;
 mod store;
 mod streams;
+mod tally;
 mod trace;
 mod wall_clock;
 mod workload;
@@ -77,7 +78,7 @@ pub use options::{
 pub use oracles::{Counts, Economy, Violation};
 pub use pending::Pending;
 pub use replay::{Replay, ReplayError};
-pub use run::{Conduct, Ending, Report, Stop, run};
+pub use run::{Conduct, Ending, Extent, Report, Stop, run};
 pub use script::Action;
 pub use shrink::{Case, Progress, Shrunk, shrink};
 pub use streams::Stream;

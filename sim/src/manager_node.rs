@@ -113,7 +113,7 @@ impl World {
         let now = self.now();
         // Behind a standstill deadlines are served first: what is judged of an event holds at one moment.
         if self.is_overdue(life, shard) && event != manager::Event::Tick {
-            self.heartbeats += 1;
+            self.tally.routine += 1;
             self.tell_shard(life, shard, manager::Event::Tick);
         }
         let Some(process) = self.process.as_mut().filter(|process| process.life == life) else {
@@ -215,7 +215,7 @@ impl World {
         told.armed = None;
         let due = told.deadline;
         if due.is_some_and(|at| at <= now) {
-            self.heartbeats += 1;
+            self.tally.routine += 1;
             self.tell_shard(life, shard, manager::Event::Tick);
         } else if let Some(at) = due {
             told.armed = Some(at);

@@ -72,6 +72,27 @@ pub enum Pending {
 }
 
 impl Pending {
+    /// What kind of thing it is: the same for whatever agent, number or moment.
+    #[must_use]
+    pub fn kind(&self) -> String {
+        let kind = match self {
+            Self::ManagerDown => "the manager is down",
+            Self::AgentDown { .. } => "an agent is down",
+            Self::Owed { waits: None, .. } => "an agent owes documents and has no job",
+            Self::Owed { waits: Some(_), .. } => "an agent owes documents and has a job",
+            Self::Session { .. } => "a session has no end",
+            Self::Hostile { .. } => "a hostile peer goes on",
+            Self::Frames { .. } => "frames are on their way",
+            Self::Request => "a request is on its way",
+            // What a shard is busy with changes from moment to moment.
+            Self::Shard { .. } => "a shard is busy",
+            Self::Coordinator { reason } => return format!("coordinator: {reason}"),
+            Self::Restless { .. } => "something new is begun",
+            Self::Steps { .. } => "too many steps",
+        };
+        kind.to_owned()
+    }
+
     /// The agent that it names.
     #[must_use]
     pub const fn agent(&self) -> Option<AgentId> {

@@ -147,6 +147,34 @@ impl World {
         }
     }
 
+    /// How long the sessions that agents owe take, one after the other: a manager may take one at a time, and a
+    /// session may carry one item.
+    fn backlog_ms(&self) -> u64 {
+        let options = &self.options;
+        let lanes = self.agents.iter().flat_map(|node| &node.lanes);
+        let each = lanes.map(|lane| {
+            let outbox = &lane.outbox;
+            let changes = outbox.pending.len() as u64;
+            let all = if outbox.owes_full() {
+                outbox.wanted.len() as u64
+            } else {
+                0
+            };
+            let sessions = changes.div_ceil(u64::from(options.delta_items_max).max(1)) + 1;
+            sessions * options.session_ms() + (changes + all) * 2 * options.indexer_ms
+        });
+        each.sum()
+    }
+
+    /// How long the world has to come to rest from its healing on: as its options say, or its waiting and its work.
+    pub(crate) fn converge_bound_ms(&self) -> u64 {
+        let waiting_ms = self.options.converge_bound_ms();
+        match self.options.converge_ms {
+            0 => waiting_ms.saturating_add(self.backlog_ms),
+            _ => waiting_ms,
+        }
+    }
+
     /// What is to be repaired is repaired, nothing new goes wrong with it, healthy agents change nothing.
     pub(crate) fn heal(&mut self) {
         self.trace
@@ -162,6 +190,8 @@ impl World {
         }
         self.working = false;
         self.healed = true;
+        self.healed_at = Some(self.now());
+        self.backlog_ms = self.backlog_ms();
         self.heal_links();
         self.heal_manager();
         self.heal_indexer();
@@ -239,7 +269,9 @@ impl World {
 
     /// An operator lets what is held try again, until the end.
     pub(crate) fn operate(&mut self) {
+        let before = self.trace.events();
         self.operator_resumes();
+        self.tally.routine += self.trace.events() - before;
         self.schedule.after(OPERATOR_MS, Occurrence::Operator);
     }
 }

@@ -110,7 +110,7 @@ impl World {
             return;
         }
         let unix_ms = self.wall.unix_ms(self.now());
-        self.heartbeats += u64::from(self.options.shards) + 1;
+        self.tally.routine += u64::from(self.options.shards) + 1;
         for shard in 0..self.options.shards {
             self.tell_shard(life, shard, manager::Event::WallClock { unix_ms });
         }
@@ -233,6 +233,7 @@ impl World {
         if let Some(event) = letter {
             self.trace
                 .arrived(self.schedule.now(), Link::ShardMail(life, shard));
+            self.tally.shard_told(&event);
             self.tell_shard(life, shard, event);
         }
     }

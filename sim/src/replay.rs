@@ -54,7 +54,7 @@ pub struct Replay {
     pub bug: Option<String>,
     /// How it ends: `sound`, or kind and name of the finding.
     pub ending: String,
-    /// The hash of its trace; a run that panics has none.
+    /// The hash of its trace, of a run that panics up to there; nothing if the file does not say.
     pub hash: Option<u64>,
     /// Its options.
     pub options: Options,
@@ -77,7 +77,7 @@ impl Replay {
             shows: shows.to_owned(),
             bug: None,
             ending: ending_of(outcome),
-            hash: outcome.report.as_ref().map(|report| report.trace_hash),
+            hash: Some(outcome.extent.trace_hash),
             options: options.clone(),
             choices: choices.clone(),
         }
@@ -104,13 +104,13 @@ impl Replay {
     /// Whether a run has the trace that the file expects.
     #[must_use]
     pub fn has_hash_of(&self, outcome: &Outcome) -> bool {
-        self.hash == outcome.report.as_ref().map(|report| report.trace_hash)
+        self.hash == Some(outcome.extent.trace_hash)
     }
 
     /// Takes over how a run ended and its trace.
     pub fn renew(&mut self, outcome: &Outcome) {
         self.ending = ending_of(outcome);
-        self.hash = outcome.report.as_ref().map(|report| report.trace_hash);
+        self.hash = Some(outcome.extent.trace_hash);
     }
 
     /// Whether it is expected to end well.

@@ -16,7 +16,7 @@ use crate::options::Options;
 use crate::oracles::{Counts, Economy, Violation};
 use crate::pending::Pending;
 use crate::script::Action;
-use crate::world::World;
+use crate::world::{BEGIN, World};
 
 /// More steps than any sound run takes: beyond it something turns in circles.
 const STEPS_MAX: u64 = 20_000_000;
@@ -39,6 +39,47 @@ pub enum Ending {
     Stopped,
 }
 
+/// How far a run came, to its end or to a panic of a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Extent {
+    /// Steps taken; the last one may have been cut short.
+    pub steps: u64,
+    /// Events that the machines were told.
+    pub events: u64,
+    /// Of them, those that come again and again while nothing happens: deadlines, the wall clock, the rounds of the
+    /// operator, the Indexer as healthy as before, the lease renewed.
+    pub routine: u64,
+    /// Of them, those of the manager's first start: what its coordinator and, by it, its shards were told until
+    /// the coordinator first waited for nothing. None of them is routine.
+    pub starting: u64,
+    /// Simulated time.
+    pub simulated_ms: u64,
+    /// After how much of it the world was healed, if it came to that.
+    pub healed_after_ms: Option<u64>,
+    /// The hash of everything that happened.
+    pub trace_hash: u64,
+}
+
+impl Extent {
+    fn of(world: &World) -> Self {
+        Self {
+            steps: world.trace.steps(),
+            events: world.trace.events(),
+            routine: world.tally.routine,
+            starting: world.tally.starting,
+            simulated_ms: world.now().since(BEGIN),
+            healed_after_ms: world.healed_at.map(|at| at.since(BEGIN)),
+            trace_hash: world.trace.hash(),
+        }
+    }
+
+    /// Events without routine: how much of a run there is to read.
+    #[must_use]
+    pub const fn told(&self) -> u64 {
+        self.events.saturating_sub(self.routine)
+    }
+}
+
 /// What is known of a run when it is over.
 #[derive(Debug, Clone)]
 pub struct Report {
@@ -48,12 +89,15 @@ pub struct Report {
     pub steps: u64,
     /// Events that the machines were told.
     pub events: u64,
-    /// Of them, those that the clock alone told: deadlines and the wall clock.
-    pub heartbeats: u64,
     /// Simulated time.
     pub simulated_ms: u64,
-    /// From healing to rest.
+    /// From healing to rest; 0 if it did not come to that.
     pub converged_ms: u64,
+    /// What that is measured by: [`Options::longest_timeout_ms`].
+    pub longest_timeout_ms: u64,
+    /// Of the time to come to rest, what is no waiting: the sessions that the agents owed at healing, one after the
+    /// other, at the slowest.
+    pub backlog_ms: u64,
     /// Agents and hostile peers that were left broken.
     pub broken: usize,
     /// What the world waits for at the end: the broken, if anything.
@@ -107,16 +151,39 @@ pub enum Stop {
 /// Runs a world to its end.
 #[must_use]
 pub fn run(options: &Options, conduct: Conduct) -> Report {
-    run_filmed(options, conduct, &Film::default())
+    Stage::default().run(options, conduct)
 }
 
-/// Runs a world to its end, or to a panic: then what was recorded until there stays on the film.
-pub(crate) fn run_filmed(options: &Options, conduct: Conduct, film: &Film) -> Report {
-    let mut world = World::new(
-        options.clone(),
-        Draws::of(options.seed, conduct.tape),
-        conduct.keep_text,
-    );
+/// Where a world runs. It outlives a panic in that world, and with it what is known of the run until there.
+#[derive(Default)]
+pub(crate) struct Stage {
+    world: Option<World>,
+    film: Film,
+}
+
+impl Stage {
+    /// Runs a world to its end, or to a panic.
+    pub(crate) fn run(&mut self, options: &Options, conduct: Conduct) -> Report {
+        let draws = Draws::of(options.seed, conduct.tape.clone());
+        let world = World::new(options.clone(), draws, conduct.keep_text);
+        run_world(self.world.insert(world), conduct, &self.film)
+    }
+
+    /// How far the world came.
+    pub(crate) fn extent(&self) -> Extent {
+        self.world.as_ref().map(Extent::of).unwrap_or_default()
+    }
+
+    /// The recording of a run that ended with a panic, if one was wanted.
+    pub(crate) fn cut(mut self, panic: &str) -> Option<Recording> {
+        // The recorder leaves its film when it goes, and it goes with the world.
+        self.world = None;
+        self.film.cut(panic)
+    }
+}
+
+fn run_world(world: &mut World, conduct: Conduct, film: &Film) -> Report {
+    let options = world.options.clone();
     if conduct.thorough {
         world.check_every = 1;
     }
@@ -130,22 +197,23 @@ pub(crate) fn run_filmed(options: &Options, conduct: Conduct, film: &Film) -> Re
     }
     world.follow(conduct.script);
     world.begin_work();
-    let begin = world.now();
-    let mut ending = until(&mut world, begin + options.warm_up_ms);
+    let mut ending = until(world, BEGIN + options.warm_up_ms);
     if ending.is_none() {
         world.begin_chaos();
-        ending = until(&mut world, begin + (options.warm_up_ms + options.chaos_ms));
+        ending = until(world, BEGIN + (options.warm_up_ms + options.chaos_ms));
     }
-    let healed_at = world.now();
-    let ending = ending.unwrap_or_else(|| converge(&mut world));
+    let ending = ending.unwrap_or_else(|| converge(world));
     let recording = world.trace.recorded(world.now(), &ending);
     Report {
         recording,
         steps: world.trace.steps(),
         events: world.trace.events(),
-        heartbeats: world.heartbeats,
-        simulated_ms: world.now().since(begin),
-        converged_ms: world.rested_at.max(healed_at).since(healed_at),
+        simulated_ms: world.now().since(BEGIN),
+        converged_ms: world.healed_at.map_or(0, |healed_at| {
+            world.rested_at.max(healed_at).since(healed_at)
+        }),
+        longest_timeout_ms: options.longest_timeout_ms(),
+        backlog_ms: world.backlog_ms,
         broken: world.broken.len(),
         left: world.all_pending().into_iter().next(),
         trace_hash: world.trace.hash(),
@@ -159,7 +227,7 @@ pub(crate) fn run_filmed(options: &Options, conduct: Conduct, film: &Film) -> Re
             .collect(),
         coverage: std::mem::take(&mut world.coverage),
         manager_lives: world.lives,
-        trace: world.trace.into_text(),
+        trace: world.trace.take_text(),
         ending,
     }
 }
@@ -191,7 +259,7 @@ const QUIET_MS: u64 = 30_000;
 /// Heals what is to heal and waits for rest; then sees that it lasts, and judges what is left.
 fn converge(world: &mut World) -> Ending {
     world.heal();
-    let end = world.now() + world.options.converge_ms;
+    let end = world.now() + world.converge_bound_ms();
     // Looking whether the world is at rest costs more than a step: once a simulated second is enough.
     loop {
         let next = world.now() + 1_000;
@@ -288,6 +356,14 @@ fn judge_rest(world: &mut World) -> Ending {
     }
 }
 
+impl Report {
+    /// How long it took from healing to rest, in hundredths of the longest timeout.
+    #[must_use]
+    pub fn converged_percent(&self) -> u64 {
+        self.converged_ms.saturating_mul(100) / self.longest_timeout_ms.max(1)
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Counts {
@@ -306,9 +382,12 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "simulated   {} s, at rest {} s after healing",
+            "simulated   {} s, at rest {} s after healing: {}.{:02} times the longest timeout of {} s",
             self.simulated_ms / 1_000,
-            self.converged_ms / 1_000
+            self.converged_ms / 1_000,
+            self.converged_percent() / 100,
+            self.converged_percent() % 100,
+            self.longest_timeout_ms / 1_000
         )?;
         writeln!(
             f,

@@ -245,8 +245,8 @@ impl Trace {
     }
 
     /// The text, if it was wanted.
-    pub(crate) fn into_text(self) -> Option<String> {
-        self.text
+    pub(crate) fn take_text(&mut self) -> Option<String> {
+        self.text.take()
     }
 }
 

@@ -24,11 +24,15 @@ use crate::schedule::Schedule;
 use crate::script::{Action, Loss};
 use crate::store::{Scanned, Store};
 use crate::streams::Stream;
+use crate::tally::Tally;
 use crate::trace::{Link, Trace};
 use crate::wall_clock::WallClock;
 
 /// The true time at tick 0, in milliseconds since the Unix epoch.
 pub(crate) const EPOCH_MS: u64 = 1_790_000_000_000;
+
+/// The tick of a world's first moment.
+pub(crate) const BEGIN: Tick = Tick(1_000);
 
 /// Something that is going to happen.
 #[derive(Debug)]
@@ -222,8 +226,12 @@ pub(crate) struct World {
     pub(crate) check_every: u64,
     /// The step before which, and the tick after which, the run is stopped.
     pub(crate) stop: (u64, Tick),
-    /// Events that the clock alone told.
-    pub(crate) heartbeats: u64,
+    /// Events that are counted apart.
+    pub(crate) tally: Tally,
+    /// When it was healed.
+    pub(crate) healed_at: Option<Tick>,
+    /// How long what agents owed then takes at most when nothing has to be waited for.
+    pub(crate) backlog_ms: u64,
 }
 
 impl World {
@@ -231,7 +239,7 @@ impl World {
     pub(crate) fn new(options: Options, draws: Draws, keep_text: bool) -> Self {
         let hold_up_ms = 2 * options.config.idle_timeout_ms;
         let mut world = Self {
-            schedule: Schedule::new(&draws, Tick(1_000)),
+            schedule: Schedule::new(&draws, BEGIN),
             trace: Trace::new(keep_text),
             faults: Faults::new(&draws, &options.rates),
             oracles: Oracles::new(options.config.clone(), options.seed),
@@ -271,7 +279,9 @@ impl World {
             healed: false,
             check_every: 16,
             stop: (u64::MAX, Tick(u64::MAX)),
-            heartbeats: 0,
+            tally: Tally::default(),
+            healed_at: None,
+            backlog_ms: 0,
             options,
             draws,
         };

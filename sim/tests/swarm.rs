@@ -29,6 +29,30 @@ fn seeds_of_the_swarm_are_sound() {
 }
 
 #[test]
+fn a_world_that_is_not_at_rest_in_time_is_stuck() {
+    let mut stuck = 0;
+    for seed in 1..=20 {
+        let mut options = Options::drawn(seed);
+        let report = run(&options, Conduct::default());
+        assert_eq!(report.ending, Ending::Sound, "seed {seed}");
+        let bound_ms = options.converge_bound_ms() + report.backlog_ms;
+        assert!(report.converged_ms <= bound_ms, "seed {seed}");
+        // The world is looked at once a second.
+        options.converge_ms = 1;
+        let hurried = run(&options, Conduct::default());
+        assert_eq!(
+            matches!(hurried.ending, Ending::Stuck { .. }),
+            report.converged_ms >= 1_000,
+            "seed {seed}: {:?} after {} ms",
+            hurried.ending,
+            report.converged_ms
+        );
+        stuck += u64::from(report.converged_ms >= 1_000);
+    }
+    assert!(stuck > 0, "every world is at rest within a second");
+}
+
+#[test]
 fn a_run_is_a_function_of_its_options() {
     for seed in [1, 2, 3, 42] {
         let options = Options::drawn(seed);

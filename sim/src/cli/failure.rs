@@ -11,12 +11,9 @@ pub(crate) fn print(what: &str, outcome: &Outcome, finding: &Finding, again: &st
 
 /// The same as text.
 pub(crate) fn text(what: &str, outcome: &Outcome, finding: &Finding, again: &str) -> String {
-    let place = outcome
-        .report
-        .as_ref()
-        .map_or_else(String::new, |report| format!(" at step {}", report.steps));
+    let step = outcome.extent.steps;
     format!(
-        "FAILED      {what}{place}: {finding}\n{}\nagain       {again}",
+        "FAILED      {what} at step {step}: {finding}\n{}\nagain       {again}",
         finding.detail
     )
 }

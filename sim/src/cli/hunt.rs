@@ -201,7 +201,7 @@ impl<'a> Log<'a> {
 
     fn take(&mut self, found: Found) -> Result<(), Refusal> {
         if let Some(report) = &found.outcome.report {
-            self.totals.add(report);
+            self.totals.add(found.seed, report);
         }
         if let Some(finding) = &found.outcome.finding {
             let known = self

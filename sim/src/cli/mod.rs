@@ -7,6 +7,8 @@
 //!  shrink ──┘                                              replay file ◀─┘
 //! ```
 
+#[cfg(inventory_bug_bank)]
+mod bank;
 mod failure;
 mod hunt;
 mod lists;

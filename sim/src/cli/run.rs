@@ -52,7 +52,7 @@ pub(crate) fn main(arguments: &Arguments) -> Result<u8, Refusal> {
         let one_began = Instant::now();
         let mut outcome = panics::caught(|| attempt(&options, conduct));
         if let Some(report) = &outcome.report {
-            totals.add(report);
+            totals.add(seed, report);
             if is_single {
                 say(report);
                 let speed = report.events * 1_000 / elapsed_ms(one_began);

@@ -15,8 +15,8 @@ pub(crate) struct Arguments {
     /// The replay file of a run that fails.
     #[arg(
         value_name = "FILE",
-        required_unless_present = "seed",
-        conflicts_with = "seed"
+        required_unless_present_any = WITHOUT_FILE,
+        conflicts_with_all = WITHOUT_FILE
     )]
     file: Option<PathBuf>,
     /// The seed of a run that fails, in place of a file.
@@ -24,19 +24,39 @@ pub(crate) struct Arguments {
     seed: Option<u64>,
     #[command(flatten)]
     source: source::SourceArguments,
-    /// Where the result goes.
-    #[arg(long, short, value_name = "FILE", default_value = "shrunk.replay")]
-    output: PathBuf,
+    /// Where the result goes; default: shrunk.replay.
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
     /// The replay's name; default: the file's.
     #[arg(long)]
     name: Option<String>,
     /// How long it may take.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     seconds: u64,
+    /// Shrinks, one after the other, what random worlds find of every bug of the bank, and prints a table; the
+    /// time is that of each. With --output the replay files go into that folder.
+    #[cfg(inventory_bug_bank)]
+    #[arg(long, conflicts_with_all = ["seed", "name", "bug"])]
+    bug_bank: bool,
 }
+
+/// Arguments in place of which a file may stand.
+#[cfg(inventory_bug_bank)]
+const WITHOUT_FILE: [&str; 2] = ["seed", "bug_bank"];
+#[cfg(not(inventory_bug_bank))]
+const WITHOUT_FILE: [&str; 1] = ["seed"];
+
+/// Where the result goes when nothing is said.
+const OUTPUT: &str = "shrunk.replay";
 
 /// Shrinks a failing run.
 pub(crate) fn main(arguments: &Arguments) -> Result<u8, Refusal> {
+    let time = Duration::from_secs(arguments.seconds);
+    #[cfg(inventory_bug_bank)]
+    if arguments.bug_bank {
+        return super::bank::main(time, arguments.output.as_deref());
+    }
+    let output = arguments.output.as_deref().unwrap_or(Path::new(OUTPUT));
     let (case, planted) = match &arguments.file {
         Some(path) => {
             let replay = Replay::read(&read_file(path)?)
@@ -73,12 +93,12 @@ pub(crate) fn main(arguments: &Arguments) -> Result<u8, Refusal> {
     };
     let _planted = planted.plant()?;
     let began = Instant::now();
-    let shrunk = with_progress(case, Duration::from_secs(arguments.seconds))
+    let shrunk = with_progress(case, time)
         .ok_or_else(|| "the run does not fail: there is nothing to shrink".to_owned())?;
-    let replay = replay_of(arguments, &shrunk, &planted);
-    write_file(&arguments.output, &replay.to_string())?;
+    let replay = replay_of(arguments, output, &shrunk, &planted);
+    write_file(output, &replay.to_string())?;
     say(summary(&shrunk, elapsed_ms(began)));
-    let again = format!("inventory-sim replay {}", arguments.output.display());
+    let again = format!("inventory-sim replay {}", output.display());
     match &shrunk.outcome.finding {
         Some(finding) => {
             failure::print("the shrunk run", &shrunk.outcome, finding, &again);
@@ -94,6 +114,7 @@ pub(crate) fn summary(shrunk: &Shrunk, spent_ms: u64) -> String {
         tries,
         choices,
         events,
+        starting,
         ..
     } = shrunk.progress;
     let end = if shrunk.is_done {
@@ -102,8 +123,8 @@ pub(crate) fn summary(shrunk: &Shrunk, spent_ms: u64) -> String {
         "time was up"
     };
     format!(
-        "shrunk      {choices} choices, {events} events of machines up to the failure (those of the clock not counted); \
-         {tries} runs in {}.{:01} s: {end}",
+        "shrunk      {choices} choices, {events} events of machines up to the failure (routine not counted), \
+         {starting} of them the manager's start; {tries} runs in {}.{:01} s: {end}",
         spent_ms / 1_000,
         spent_ms % 1_000 / 100
     )
@@ -121,6 +142,7 @@ fn with_progress(case: Case, time: Duration) -> Option<Shrunk> {
             choices,
             events,
             doing,
+            ..
         } = progress;
         bar.set_position(began.elapsed().as_secs());
         bar.set_message(format!(
@@ -133,12 +155,12 @@ fn with_progress(case: Case, time: Duration) -> Option<Shrunk> {
     shrunk
 }
 
-fn replay_of(arguments: &Arguments, shrunk: &Shrunk, planted: &Planted) -> Replay {
+fn replay_of(arguments: &Arguments, output: &Path, shrunk: &Shrunk, planted: &Planted) -> Replay {
     let stem = |path: &Path| {
         path.file_stem()
             .map(|stem| stem.to_string_lossy().into_owned())
     };
-    let name = arguments.name.clone().or_else(|| stem(&arguments.output));
+    let name = arguments.name.clone().or_else(|| stem(output));
     let outcome: &Outcome = &shrunk.outcome;
     let shows = outcome
         .finding

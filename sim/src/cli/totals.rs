@@ -19,12 +19,34 @@ pub(crate) struct Totals {
     faults: BTreeMap<Fault, u64>,
     verdicts: BTreeMap<(Status, Reason), u64>,
     coverage: Coverage,
+    /// The run that took longest from healing to rest, measured by its longest timeout.
+    slowest: Option<Slowest>,
+}
+
+/// How long a run took from healing to rest.
+struct Slowest {
+    /// In hundredths of the longest timeout.
+    percent: u64,
+    seed: u64,
+    converged_ms: u64,
+    longest_timeout_ms: u64,
 }
 
 impl Totals {
     /// Adds a run.
-    pub(crate) fn add(&mut self, report: &Report) {
+    pub(crate) fn add(&mut self, seed: u64, report: &Report) {
         self.seeds += 1;
+        let percent = report.converged_percent();
+        let slowest = self.slowest.as_ref();
+        // Of equally slow ones the lowest seed, in whatever order threads bring them.
+        if slowest.is_none_or(|slowest| (slowest.percent, seed) < (percent, slowest.seed)) {
+            self.slowest = Some(Slowest {
+                percent,
+                seed,
+                converged_ms: report.converged_ms,
+                longest_timeout_ms: report.longest_timeout_ms,
+            });
+        }
         self.events += report.events;
         self.sessions += report.counts.sessions;
         self.simulated_ms += report.simulated_ms;
@@ -52,8 +74,23 @@ impl Totals {
             .collect()
     }
 
+    /// How soon the slowest run was at rest; nothing when there was no run.
+    fn print_slowest(&self) {
+        if let Some(slowest) = &self.slowest {
+            say(format_args!(
+                "converged   within {}.{:02} times the longest timeout at the latest: seed {}, {} s of {} s",
+                slowest.percent / 100,
+                slowest.percent % 100,
+                slowest.seed,
+                slowest.converged_ms / 1_000,
+                slowest.longest_timeout_ms / 1_000,
+            ));
+        }
+    }
+
     /// What happened in all runs together, and what never did.
     pub(crate) fn print_coverage(&self) {
+        self.print_slowest();
         for ((status, reason), count) in &self.verdicts {
             say(format_args!("verdict     {count:>8}  {status}/{reason}"));
         }

@@ -9,6 +9,7 @@ mod limits;
 mod plan;
 mod presets;
 mod settings;
+mod timeouts;
 
 pub use plan::{Plan, PlanError};
 pub use presets::{PRESETS, Preset};
@@ -54,7 +55,8 @@ pub struct Options {
     pub warm_up_ms: u64,
     /// While things go wrong.
     pub chaos_ms: u64,
-    /// After everything is healed: how long until the world must be at rest.
+    /// After everything is healed: how long until the world must be at rest; 0 for
+    /// [ten times its longest timeout](Options::converge_bound_ms) and the time that the agents' backlog takes.
     pub converge_ms: u64,
     /// Between two changes of an agent's content, on average; 0 for no changes but those of a script.
     pub change_every_ms: u64,
@@ -109,7 +111,7 @@ impl Options {
             rates: Rates::calm(),
             warm_up_ms: 20_000,
             chaos_ms: 60_000,
-            converge_ms: 1_800_000,
+            converge_ms: 0,
             change_every_ms: 1_500,
             fulls_per_mille: 200,
             delta_items_max: 20,

@@ -12,6 +12,11 @@ pub(super) fn episode_of(choice: &Choice) -> Episode {
     (choice.concern, choice.episode)
 }
 
+/// Whether a concern only delays or orders.
+pub(super) fn is_order(concern: &str) -> bool {
+    concern == "ties" || concern.contains("latency")
+}
+
 pub(super) fn without(choices: &Choices, is_gone: impl Fn(&Choice) -> bool) -> Choices {
     Choices {
         concerns: choices.concerns.clone(),
@@ -25,49 +30,38 @@ pub(super) fn without(choices: &Choices, is_gone: impl Fn(&Choice) -> bool) -> C
 }
 
 impl Shrinker<'_> {
-    /// Whole concerns off: first all delays and orders at once, then each, the largest first.
+    /// All faults off at once, and all delays and orders at once.
+    pub(super) fn drop_groups(&mut self) {
+        self.doing = "concerns";
+        let is_workload = |concern: &str| concern.starts_with("churn/");
+        self.try_without(|concern| !is_workload(concern));
+        self.try_without(is_order);
+    }
+
+    fn try_without(&mut self, is_gone: impl Fn(&str) -> bool) {
+        let choices = &self.best.choices;
+        let kept = without(choices, |choice| is_gone(choices.name_of(choice)));
+        if kept != *choices {
+            self.try_choices(kept);
+        }
+    }
+
+    /// Whole concerns off, the largest first.
     pub(super) fn drop_concerns(&mut self) {
         self.doing = "concerns";
-        let mut sizes: BTreeMap<u32, usize> = BTreeMap::new();
+        self.drop_groups();
+        let mut sizes: BTreeMap<&str, usize> = BTreeMap::new();
         for choice in &self.best.choices.list {
-            *sizes.entry(choice.concern).or_insert(0) += 1;
+            *sizes.entry(self.best.choices.name_of(choice)).or_insert(0) += 1;
         }
-        let mut concerns: Vec<(u32, String, usize)> = sizes
+        let mut concerns: Vec<(usize, String)> = sizes
             .into_iter()
-            .map(|(concern, size)| {
-                let name = self.best.choices.concerns.get(concern as usize).cloned();
-                (concern, name.unwrap_or_default(), size)
-            })
+            .map(|(name, size)| (size, name.to_owned()))
             .collect();
-        concerns.sort_by_key(|(concern, _, size)| (std::cmp::Reverse(*size), *concern));
-        let plain: BTreeSet<u32> = concerns
-            .iter()
-            .filter(|(_, name, _)| !name.starts_with("churn/"))
-            .map(|(concern, ..)| *concern)
-            .collect();
-        let orders: BTreeSet<u32> = concerns
-            .iter()
-            .filter(|(_, name, _)| name == "ties" || name.contains("latency"))
-            .map(|(concern, ..)| *concern)
-            .collect();
-        for group in [plain, orders] {
-            self.try_choices(without(&self.best.choices, |choice| {
-                group.contains(&choice.concern)
-            }));
-        }
+        concerns.sort_by(|one, other| other.cmp(one));
         // The recording of a smaller run numbers its concerns anew: names are what stays.
-        for (_, name, _) in concerns {
-            let choices = &self.best.choices;
-            let Some(place) = choices.concerns.iter().position(|known| *known == name) else {
-                continue;
-            };
-            if choices
-                .list
-                .iter()
-                .any(|choice| choice.concern as usize == place)
-            {
-                self.try_choices(without(choices, |choice| choice.concern as usize == place));
-            }
+        for (_, name) in concerns {
+            self.try_without(|concern| concern == name);
         }
     }
 

@@ -4,7 +4,7 @@
 //!  run that fails ──record──▶ Case ──▶ cut at the failure
 //!        ┌─────────────────────────────────────┘
 //!        ▼
-//!   whole concerns ─▶ options ─▶ other seeds ─▶ episodes (ddmin) ─▶ later ones move up ─▶ values
+//!   other seeds ─▶ whole concerns ─▶ options ─▶ episodes (ddmin) ─▶ later ones move up ─▶ values
 //!        ▲                                                                              │
 //!        └────────────────────────── while something got smaller ◀─────────────────────-┘
 //! ```
@@ -19,6 +19,8 @@ mod list;
 mod seeds;
 mod shift;
 mod world;
+
+use seeds::Search;
 
 use crate::choices::{Choices, Tape};
 use crate::finding::{Finding, Outcome, attempt};
@@ -55,8 +57,10 @@ pub struct Progress {
     pub tries: u64,
     /// Choices that are left.
     pub choices: usize,
-    /// Events of machines up to the failure that the clock alone did not tell.
+    /// Events of machines up to the failure, without routine.
     pub events: u64,
+    /// Of them, those of the manager's first start.
+    pub starting: u64,
     /// What is being tried.
     pub doing: &'static str,
 }
@@ -106,6 +110,7 @@ pub fn shrink(case: Case, go_on: &mut dyn FnMut(Progress) -> bool) -> Option<Shr
         go_on,
     };
     shrinker.work();
+    shrinker.state_bound();
     Some(Shrunk {
         progress: shrinker.progress(),
         is_done: !shrinker.is_over,
@@ -116,8 +121,7 @@ pub fn shrink(case: Case, go_on: &mut dyn FnMut(Progress) -> bool) -> Option<Shr
 
 fn size_of(case: &Case, outcome: &Outcome) -> Size {
     let list = &case.choices.list;
-    let report = outcome.report.as_ref();
-    let events = report.map_or(0, |report| report.events - report.heartbeats);
+    let events = outcome.extent.told();
     Size {
         weight: events + EVENTS_PER_CHOICE * list.len() as u64,
         choices: list.len(),
@@ -146,17 +150,23 @@ impl Shrinker<'_> {
             tries: self.tries,
             choices: self.size.choices,
             events: self.size.events,
+            starting: self.outcome.extent.starting,
             doing: self.doing,
         }
     }
 
     fn work(&mut self) {
         loop {
-            let before = self.size;
+            // Smaller values alone may go on getting smaller for long, and say nothing more.
+            let before = (self.size.weight, self.size.choices);
+            let is_same = |size: Size| (size.weight, size.choices) == before;
+            self.cut_time();
+            self.drop_groups();
+            self.search_seeds(Search::Quick);
             self.cut_time();
             self.drop_concerns();
             self.simplify_options();
-            self.search_seeds();
+            self.search_seeds(Search::Thorough);
             self.drop_episodes();
             self.drop_entries();
             self.move_episodes_up();
@@ -164,10 +174,21 @@ impl Shrinker<'_> {
             self.strike_earlier();
             self.lower_values();
             self.change_seed();
-            if self.size == before || self.is_over {
+            if is_same(self.size) {
+                self.search_seeds(Search::Last);
+            }
+            if is_same(self.size) || self.is_over {
                 return;
             }
         }
+    }
+
+    /// Whether one more candidate may be run.
+    fn goes_on(&mut self) -> bool {
+        let progress = self.progress();
+        self.is_over = !(self.go_on)(progress);
+        self.tries += u64::from(!self.is_over);
+        !self.is_over
     }
 
     /// Runs a candidate, and takes it if it fails in the same way and is smaller; with `or_equal` also if
@@ -182,12 +203,10 @@ impl Shrinker<'_> {
         if self.is_over || candidate.options.validate().is_err() {
             return false;
         }
-        let progress = self.progress();
-        if !(self.go_on)(progress) {
-            self.is_over = true;
-            return false;
-        }
-        self.tries += 1;
+        self.goes_on() && self.run_tape(candidate, tape, or_equal)
+    }
+
+    fn run_tape(&mut self, candidate: &Case, tape: &Tape, or_equal: bool) -> bool {
         let outcome = attempt(
             &candidate.options,
             Conduct {
@@ -208,7 +227,6 @@ impl Shrinker<'_> {
             choices: tape.recorded(),
         };
         let size = size_of(&taken, &outcome);
-        // The events of a run that panicked are not known: its choices alone say how large it is.
         if size < self.size || (or_equal && size.weight <= self.size.weight) {
             self.best = taken;
             self.size = size;
@@ -228,7 +246,6 @@ impl Shrinker<'_> {
 
     /// A candidate that runs twice as long as the best one is not going to fail in the same way.
     fn latest(&self) -> Option<Stop> {
-        let report = self.outcome.report.as_ref()?;
-        Some(Stop::AfterMs(2 * report.simulated_ms + 5_000))
+        Some(Stop::AfterMs(2 * self.outcome.extent.simulated_ms + 5_000))
     }
 }

@@ -50,29 +50,41 @@ impl Shrinker<'_> {
             .max()
     }
 
-    /// Removes runs of this length.
+    /// Removes runs of this length: those that begin with an episode in which something was chosen, and those that
+    /// end before one. Where else a run of empty episodes begins makes no difference.
     fn move_runs_up(&mut self, concern: u32, length: u32) {
         let is_workload = self.is_workload(concern);
+        // Episodes of a fault in which nothing struck are many; those that count are before a strike.
+        let shifts = if is_workload {
+            (length * OPPORTUNITIES_EACH).min(SHIFTS_MAX)
+        } else {
+            0
+        };
         let mut first = 0;
-        while self.last_episode(concern).is_some_and(|last| first <= last) && !self.is_over {
-            // Episodes of a fault in which nothing struck are many; those that count are before a strike.
-            let shifts = if is_workload {
-                (length * OPPORTUNITIES_EACH).min(SHIFTS_MAX)
-            } else {
-                0
-            };
+        while let Some(place) = self.next_run(concern, length, first) {
+            if self.is_over {
+                return;
+            }
+            let run = (concern, place, length);
             let smaller = (0..=shifts).any(|shift| {
                 [true, false].into_iter().any(|adds_time| {
-                    let run = (concern, first, length);
                     let moved = moved_up(&self.best.choices, run, adds_time);
                     let candidate = self.struck_earlier(&moved, run, shift);
                     candidate != self.best.choices && self.try_choices(candidate)
                 })
             });
-            if !smaller {
-                first += length;
-            }
+            first = if smaller { place } else { place + 1 };
         }
+    }
+
+    /// The first place from `least` on where a run of this length is worth a try.
+    fn next_run(&self, concern: u32, length: u32, least: u32) -> Option<u32> {
+        let list = self.best.choices.list.iter();
+        list.filter(|choice| choice.concern == concern)
+            .flat_map(|choice| [choice.episode.checked_sub(length), Some(choice.episode)])
+            .flatten()
+            .filter(|place| *place >= least)
+            .min()
     }
 
     fn is_workload(&self, concern: u32) -> bool {
