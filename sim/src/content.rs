@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::odd_json::{MANY_KEYS, ODD_MEMBERS};
 use crate::streams::mix;
 
 /// A document of an agent: agent, index and number in one word, so that the documents of an agent's index
@@ -120,6 +121,8 @@ enum Form {
     OwnOverlayFirst,
     OwnOverlayEscaped,
     ChecksumInArray,
+    OddMember,
+    ManyKeys,
 }
 
 impl Content {
@@ -144,6 +147,8 @@ impl Content {
             1 => Form::OwnOverlayFirst,
             2 => Form::OwnOverlayEscaped,
             3 => Form::ChecksumInArray,
+            4 | 5 => Form::OddMember,
+            6 => Form::ManyKeys,
             _ => Form::Plain,
         }
     }
@@ -166,6 +171,14 @@ impl Content {
         String::from_utf8(text).unwrap_or_default()
     }
 
+    fn odd_member(self) -> &'static str {
+        let place = mix(self.0 ^ 11) % ODD_MEMBERS.len() as u64;
+        usize::try_from(place)
+            .ok()
+            .and_then(|place| ODD_MEMBERS.get(place))
+            .map_or("", |member| member)
+    }
+
     fn write_checksum(self, text: &mut Vec<u8>) {
         write_hex(text, mix(self.0), 16);
         write_hex(text, mix(self.0 ^ 0x5bd1), 16);
@@ -176,7 +189,9 @@ impl Content {
     #[must_use]
     pub fn payload(self) -> Vec<u8> {
         let (before, gap, after): (&[u8], &[u8], &[u8]) = match self.form() {
-            Form::Plain | Form::ChecksumInArray => (b"", b"", b""),
+            Form::Plain | Form::ChecksumInArray | Form::OddMember | Form::ManyKeys => {
+                (b"", b"", b"")
+            }
             Form::LineBreaks => (b"", b"\r\n ", b""),
             Form::OwnOverlayFirst => (br#""wazuh":{"agent":{"id":"999"}},"#, b"", b""),
             Form::OwnOverlayEscaped => (b"", b"", br#","\u0077azuh":[1,"}"]"#),
@@ -210,6 +225,20 @@ impl Content {
         text.extend_from_slice(",\"text\":\"é\\n\\\"".as_bytes());
         text.resize(text.len() + pad, b'x');
         text.push(b'"');
+        match self.form() {
+            Form::OddMember => {
+                text.push(b',');
+                text.extend_from_slice(self.odd_member().as_bytes());
+            }
+            Form::ManyKeys => {
+                for key in 0..MANY_KEYS {
+                    text.extend_from_slice(b",\"k");
+                    write_number(&mut text, key, 1);
+                    text.extend_from_slice(b"\":0");
+                }
+            }
+            _ => {}
+        }
         text.extend_from_slice(after);
         text.push(b'}');
         text
@@ -228,7 +257,7 @@ impl Content {
             .ok_or_else(|| format!("no member \"wazuh\" in the stored document: {}", text()))?;
         let payload = content.payload();
         let same = match content.form() {
-            Form::Plain | Form::ChecksumInArray => {
+            Form::Plain | Form::ChecksumInArray | Form::OddMember | Form::ManyKeys => {
                 is_with_overlay(source, overlay.clone(), &payload)
             }
             Form::LineBreaks => {

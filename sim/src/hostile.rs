@@ -18,6 +18,7 @@ use crate::agent_node::agent_info;
 use crate::choices::Draws;
 use crate::content::{Content, DocKey};
 use crate::network::{Packet, Way};
+use crate::odd_json::NO_DOCUMENTS;
 use crate::streams::Stream;
 use crate::world::{Occurrence, World};
 
@@ -245,8 +246,7 @@ impl World {
         };
         let data: Option<&[u8]> = match stream.below(10) {
             0 => None,
-            1 => Some(b"\xff\xfe"),
-            2 => Some(b"{\"a\":1,\"a\":2}"),
+            1..=4 => Some(*stream.pick(NO_DOCUMENTS)),
             _ => Some(&payload),
         };
         let seq = match stream.below(12) {

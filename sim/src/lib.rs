@@ -41,6 +41,7 @@ mod leftovers;
 mod links;
 mod manager_node;
 mod network;
+mod odd_json;
 mod options;
 mod oracles;
 mod outbox;
