@@ -22,6 +22,9 @@ use crate::world::{Occurrence, World};
 /// First delay after a failed session.
 const BACKOFF_BASE_MS: u64 = 200;
 
+/// So often an agent tries to make a verdict durable; what [`agent::Config::new`] says, too.
+const COMMITS_TRIED: u32 = 3;
+
 fn module_id(module: usize) -> ModuleId {
     ModuleId(u16::try_from(module).unwrap_or(0))
 }
@@ -33,6 +36,8 @@ pub(crate) struct Lane {
     pub(crate) outbox: Outbox,
     /// The highest version of the manager that it heard of, kept durably.
     pub(crate) floor: Version,
+    /// Commits of the verdict at hand that failed.
+    pub(crate) commits_failed: u32,
     /// What the module synchronises, and how.
     pub(crate) work: Stream,
     /// When and how its content changes.
@@ -118,6 +123,7 @@ impl World {
                     ModuleId(u16::try_from(module).unwrap_or(0)),
                 ),
                 floor: Version(0),
+                commits_failed: 0,
                 work: Stream::new(&self.draws, &format!("{role}work/{id}/{module}")),
                 churn: Stream::new(&self.draws, &format!("{role}churn/{id}/{module}")),
             })
@@ -315,6 +321,7 @@ impl World {
             } => {
                 let id = self.agents[agent].id;
                 let event = if self.faults.strikes_agent(Fault::AgentCommitFails, id) {
+                    self.agents[agent].lanes[module].commits_failed += 1;
                     Event::CommitFailed { job }
                 } else {
                     self.oracles
@@ -326,11 +333,22 @@ impl World {
                 };
                 self.schedule.after(delay_ms, told(event));
             }
-            Command::RollBack { job, retry_at, .. } => {
+            Command::RollBack {
+                job,
+                retry_at,
+                cause,
+            } => {
+                self.judge_cause(agent, &cause);
                 self.rolled_back((agent, life, module), job, retry_at);
             }
             Command::Finished { job: _, outcome } => {
                 let lane = &mut self.agents[agent].lanes[module];
+                let failed = std::mem::take(&mut lane.commits_failed);
+                if outcome == agent::Outcome::CommitFailed && failed < COMMITS_TRIED {
+                    let expected = format!("a verdict's commit is tried {COMMITS_TRIED} times");
+                    let seen = format!("given up after {failed}");
+                    self.oracles.fail("O-5 commit", expected, seen);
+                }
                 lane.outbox.finished(&outcome);
                 self.schedule.after(
                     delay_ms + 50,
@@ -351,9 +369,23 @@ impl World {
             }
             Command::Remember { floor } => {
                 let lane = &mut self.agents[agent].lanes[module];
+                if floor <= lane.floor {
+                    let expected = format!("a floor above {}, which is known", lane.floor);
+                    self.oracles
+                        .fail("P-5 remembered", expected, format!("{floor}"));
+                }
                 lane.floor = lane.floor.max(floor);
             }
             Command::Resync { .. } | Command::Observe(_) | Command::Stopped => {}
+        }
+    }
+
+    /// Our manager never says what contradicts itself.
+    fn judge_cause(&mut self, agent: usize, cause: &agent::Cause) {
+        if matches!(cause, agent::Cause::Contradiction(_)) {
+            let expected = format!("words that agent {} understands", self.agents[agent].id);
+            self.oracles
+                .fail("P-3 contradiction", expected, cause.to_string());
         }
     }
 
