@@ -80,12 +80,15 @@ pub(crate) fn main(arguments: &Arguments) -> Result<u8, Refusal> {
     if !is_single {
         let spent_ms = elapsed_ms(began);
         say(format_args!(
-            "{} seeds sound: {} events, {} sessions, {} s simulated, in {} s: {} events/s, {} times real time; all hashes {:016x}",
+            "{} seeds sound: {} steps, {} events of machines, {} sessions, {} s simulated, in {} s: {} steps/s, {} events/s, \
+             {} times real time; all hashes {:016x}",
             totals.seeds,
+            totals.steps,
             totals.events,
             totals.sessions,
             totals.simulated_ms / 1_000,
             spent_ms / 1_000,
+            totals.steps * 1_000 / spent_ms,
             totals.events * 1_000 / spent_ms,
             totals.simulated_ms / spent_ms,
             totals.hashes,

@@ -11,6 +11,9 @@ use super::say;
 #[derive(Default)]
 pub(crate) struct Totals {
     pub(crate) seeds: u64,
+    /// Occurrences of all worlds: arrivals, answers, deadlines, changes, faults.
+    pub(crate) steps: u64,
+    /// Events that machines were told.
     pub(crate) events: u64,
     pub(crate) sessions: u64,
     pub(crate) simulated_ms: u64,
@@ -47,6 +50,7 @@ impl Totals {
                 longest_timeout_ms: report.longest_timeout_ms,
             });
         }
+        self.steps += report.steps;
         self.events += report.events;
         self.sessions += report.counts.sessions;
         self.simulated_ms += report.simulated_ms;
