@@ -1,14 +1,12 @@
 //! The coordinator's I/O: health, writer document, templates, indices, refreshes and listings.
 
 use inventory_sync_core::coordinator::{
-    Command, CountOutcome, Event, HealthOutcome, IndexOutcome, ListingReport, Record,
-    RefreshOutcome, ShardId, TemplateOutcome, WriteOutcome, WriterOutcome,
+    Command, Event, ListingReport, Record, RefreshOutcome, ShardId, TemplateOutcome, WriteOutcome,
 };
-use inventory_sync_core::manager::{Unready, widen};
+use inventory_sync_core::manager::widen;
 use inventory_sync_core::time::Tick;
 
 use crate::faults::Fault;
-use crate::indexer_node::WRITER_INDEX;
 use crate::trace::Node;
 use crate::world::{Occurrence, World};
 
@@ -178,41 +176,23 @@ impl World {
             .process
             .as_ref()
             .is_some_and(|process| process.life == life);
-        let lost = self.faults.strikes(Fault::ControlAnswerLost);
-        // Who is refused learns nothing but that, and nothing is done.
-        let refuses = self.indexer.refuses;
-        let reachable = self.indexer.reachable && refuses.is_none();
+        let exchange = self.draw_exchange();
+        let is_served = self.is_served(exchange);
         let event = match command {
             Command::Health { request } => {
-                let outcome = match (self.indexer.reachable && !lost, refuses, self.indexer.red) {
-                    (false, ..) => HealthOutcome::Unready(Unready::Unreachable),
-                    (true, Some(why), _) => HealthOutcome::Unready(why),
-                    (true, None, true) => HealthOutcome::Unready(Unready::Red),
-                    (true, None, false) => HealthOutcome::Ready,
-                };
+                let outcome = self.ask_health(exchange);
                 Event::Health { request, outcome }
             }
             Command::CreateWriterIndex { request } => {
-                let outcome = self.create_index(reachable, WRITER_INDEX);
-                Event::IndexCreated {
-                    request,
-                    outcome: if lost { IndexOutcome::Unknown } else { outcome },
-                }
+                let outcome = self.ask_for_writer_index(exchange);
+                Event::IndexCreated { request, outcome }
             }
             Command::CreateIndex { request, index } => {
-                let name = self.options.config.catalogue.index_name(index).to_owned();
-                let outcome = self.create_index(reachable, &name);
-                Event::IndexCreated {
-                    request,
-                    outcome: if lost { IndexOutcome::Unknown } else { outcome },
-                }
+                let outcome = self.ask_for_index(exchange, index);
+                Event::IndexCreated { request, outcome }
             }
             Command::ReadWriter { request } => {
-                let outcome = if reachable && !lost {
-                    self.read_writer()
-                } else {
-                    WriterOutcome::Unknown
-                };
+                let outcome = self.ask_for_writer(exchange);
                 Event::WriterRead { request, outcome }
             }
             Command::WriteWriter {
@@ -220,12 +200,7 @@ impl World {
                 condition,
                 document,
             } => {
-                let outcome = if reachable {
-                    self.write_writer(condition, &document)
-                } else {
-                    WriteOutcome::Unknown
-                };
-                let outcome = if lost { WriteOutcome::Unknown } else { outcome };
+                let outcome = self.ask_to_write_writer(exchange, condition, &document);
                 if let (WriteOutcome::Written { .. }, Some(process)) = (&outcome, &mut self.process)
                     && process.life == life
                 {
@@ -240,7 +215,7 @@ impl World {
                     .model
                     .get_index(self.options.config.catalogue.index_name(index))
                     .is_some();
-                let outcome = match (reachable && !lost, exists) {
+                let outcome = match (is_served, exists) {
                     (false, _) => TemplateOutcome::Unknown,
                     (true, _) if self.indexer.misfit == Some(index) => {
                         TemplateOutcome::Different("a field is missing".to_owned())
@@ -251,15 +226,11 @@ impl World {
                 Event::TemplateChecked { request, outcome }
             }
             Command::CountDocuments { request } => {
-                let outcome = if reachable && !lost {
-                    self.count_documents()
-                } else {
-                    CountOutcome::Unknown
-                };
+                let outcome = self.ask_to_count(exchange);
                 Event::Counted { request, outcome }
             }
             Command::Refresh { request, indices } => {
-                let outcome = if reachable && !lost {
+                let outcome = if is_served {
                     self.refresh(&indices)
                 } else {
                     RefreshOutcome::Failed
@@ -272,7 +243,7 @@ impl World {
                 targets,
             } => {
                 let misses_shard = self.faults.strikes(Fault::ListingFailed);
-                let report = if !reachable || lost || !alive {
+                let report = if !is_served || !alive {
                     ListingReport::Failed
                 } else {
                     self.list(&indices, &targets, misses_shard)

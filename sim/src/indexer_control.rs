@@ -1,19 +1,17 @@
-//! What the Indexer does for the coordinator: indices, the writer document, counts, refreshes, listings.
+//! What the Indexer does for the coordinator: refreshes and listings; and the writer document as it stands there.
 
 use std::borrow::Cow;
 
-use inventory_indexer::model::engine::{Condition, Outcome};
 use inventory_sync_core::answer::{self, Collector, Page};
 use inventory_sync_core::coordinator::{
-    CountOutcome, IndexOutcome, ListingReport, ListingTarget, RefreshOutcome, WriteOutcome,
-    WriterCondition, WriterDocument, WriterOutcome,
+    ListingReport, ListingTarget, RefreshOutcome, WriterDocument,
 };
 use inventory_sync_core::id::{IndexId, Version};
 use inventory_sync_core::manager::ListingOutcome;
 use serde::{Deserialize, Serialize};
 
 use crate::faults::Fault;
-use crate::indexer_node::{IndexerNode, WRITER_INDEX};
+use crate::indexer_node::WRITER_INDEX;
 use crate::world::World;
 
 /// The writer document as it is stored.
@@ -47,28 +45,6 @@ fn write_json(body: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
 }
 
 impl World {
-    pub(crate) fn create_index(&mut self, reachable: bool, name: &str) -> IndexOutcome {
-        if !reachable {
-            return IndexOutcome::Unknown;
-        }
-        let now_ms = self.unix_ms();
-        if self.indexer.model.get_index(name).is_none() {
-            let settings = IndexerNode::settings(&self.options);
-            if let Err(refusal) = self
-                .indexer
-                .model
-                .create_index(name, settings, None, now_ms)
-            {
-                return IndexOutcome::Refused(refusal.to_string());
-            }
-            let red = self.indexer.red;
-            self.indexer
-                .model
-                .change_index(name, |index| index.shard_missing = red);
-        }
-        IndexOutcome::Exists
-    }
-
     /// The writer document as it stands in the Indexer.
     pub(crate) fn writer_document(&self) -> Option<(WriterDocument, u64, u64)> {
         let stored = self
@@ -83,73 +59,6 @@ impl World {
             bound: Version(read.bound),
         };
         Some((document, stored.seq_no, stored.primary_term))
-    }
-
-    pub(crate) fn read_writer(&self) -> WriterOutcome {
-        if self.indexer.red || self.indexer.model.get_index(WRITER_INDEX).is_none() {
-            return WriterOutcome::Unknown;
-        }
-        match self.writer_document() {
-            Some((document, seq_no, primary_term)) => WriterOutcome::Found {
-                document,
-                seq_no,
-                primary_term,
-            },
-            None => WriterOutcome::Absent,
-        }
-    }
-
-    pub(crate) fn write_writer(
-        &mut self,
-        condition: WriterCondition,
-        document: &WriterDocument,
-    ) -> WriteOutcome {
-        let condition = match condition {
-            WriterCondition::Absent => Condition::Absent,
-            WriterCondition::Unchanged {
-                seq_no,
-                primary_term,
-            } => Condition::Unchanged {
-                seq_no,
-                primary_term,
-            },
-        };
-        let source = answer::render_writer(document).into();
-        let (cluster, now_ms) = (self.options.config.cluster.clone(), self.unix_ms());
-        match self
-            .indexer
-            .model
-            .index(WRITER_INDEX, &cluster, condition, source, now_ms)
-        {
-            Ok(applied) => {
-                self.writer_bound = self.writer_bound.max(Some(document.bound));
-                debug_assert!(matches!(
-                    applied.outcome,
-                    Outcome::Created | Outcome::Updated
-                ));
-                WriteOutcome::Written {
-                    seq_no: applied.seq_no,
-                    primary_term: applied.primary_term,
-                }
-            }
-            Err(refusal) if refusal.status == 409 => WriteOutcome::Conflict,
-            Err(refusal) if refusal.status >= 500 => WriteOutcome::Unknown,
-            Err(_) => WriteOutcome::Refused,
-        }
-    }
-
-    pub(crate) fn count_documents(&mut self) -> CountOutcome {
-        if self.indexer.red {
-            return CountOutcome::Unknown;
-        }
-        let now_ms = self.unix_ms();
-        self.indexer.model.refresh_all(now_ms);
-        let count = self
-            .indexer
-            .model
-            .indices()
-            .filter(|index| &*index.name != WRITER_INDEX);
-        CountOutcome::Documents(count.map(|index| index.visible().len() as u64).sum())
     }
 
     pub(crate) fn refresh(&mut self, indices: &[IndexId]) -> RefreshOutcome {

@@ -140,6 +140,7 @@ impl IndexerNode {
     /// Makes the shards of all indices missing, or present.
     pub(crate) fn set_red(&mut self, red: bool) {
         self.red = red;
+        self.model.set_foreign_red(red);
         let names: Vec<String> = self
             .model
             .indices()

@@ -48,6 +48,7 @@ mod outbox;
 mod pending;
 mod phases;
 mod process;
+mod questions;
 mod recurring;
 mod replay;
 mod requests;
