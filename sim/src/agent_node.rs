@@ -209,7 +209,12 @@ impl World {
         self.trace.note(now, name, '<', &(module, &event));
         self.coverage.agent_told(lane.machine.state(), &event);
         let mut commands = std::mem::take(&mut self.agent_commands);
+        let loaded = match &event {
+            Event::Loaded { frames, .. } => frames.len(),
+            _ => 0,
+        };
         lane.machine.handle(now, event, &mut commands);
+        self.oracles.judge_load(loaded, &commands);
         if self.trace.steps().is_multiple_of(self.check_every) || cfg!(test) {
             lane.machine.check_invariants();
         }
@@ -342,14 +347,7 @@ impl World {
                 self.rolled_back((agent, life, module), job, retry_at);
             }
             Command::Finished { job: _, outcome } => {
-                let lane = &mut self.agents[agent].lanes[module];
-                let failed = std::mem::take(&mut lane.commits_failed);
-                if outcome == agent::Outcome::CommitFailed && failed < COMMITS_TRIED {
-                    let expected = format!("a verdict's commit is tried {COMMITS_TRIED} times");
-                    let seen = format!("given up after {failed}");
-                    self.oracles.fail("O-5 commit", expected, seen);
-                }
-                lane.outbox.finished(&outcome);
+                self.job_finished(agent, module, &outcome);
                 self.schedule.after(
                     delay_ms + 50,
                     Occurrence::SyncDue {
@@ -367,17 +365,32 @@ impl World {
                 }
                 self.reconnect(agent, life, module, instead_of);
             }
-            Command::Remember { floor } => {
-                let lane = &mut self.agents[agent].lanes[module];
-                if floor <= lane.floor {
-                    let expected = format!("a floor above {}, which is known", lane.floor);
-                    self.oracles
-                        .fail("P-5 remembered", expected, format!("{floor}"));
-                }
-                lane.floor = lane.floor.max(floor);
-            }
+            Command::Remember { floor } => self.remember(agent, module, floor),
             Command::Resync { .. } | Command::Observe(_) | Command::Stopped => {}
         }
+    }
+
+    /// A job of a module is over.
+    fn job_finished(&mut self, agent: usize, module: usize, outcome: &agent::Outcome) {
+        let lane = &mut self.agents[agent].lanes[module];
+        let failed = std::mem::take(&mut lane.commits_failed);
+        if *outcome == agent::Outcome::CommitFailed && failed < COMMITS_TRIED {
+            let expected = format!("a verdict's commit is tried {COMMITS_TRIED} times");
+            let seen = format!("given up after {failed}");
+            self.oracles.fail("O-5 commit", expected, seen);
+        }
+        lane.outbox.finished(outcome);
+    }
+
+    /// A module keeps the highest version that it was told.
+    fn remember(&mut self, agent: usize, module: usize, floor: Version) {
+        let lane = &mut self.agents[agent].lanes[module];
+        if floor <= lane.floor {
+            let expected = format!("a floor above {}, which is known", lane.floor);
+            self.oracles
+                .fail("P-5 remembered", expected, format!("{floor}"));
+        }
+        lane.floor = lane.floor.max(floor);
     }
 
     /// Our manager never says what contradicts itself.

@@ -165,10 +165,6 @@ impl World {
     }
 
     /// A request of the coordinator reaches the Indexer.
-    #[expect(
-        clippy::too_many_lines,
-        reason = "one arm for each request, each with its answer"
-    )]
     pub(crate) fn control(&mut self, life: u32, sent: Tick, command: Command) {
         self.trace
             .control_arrived(self.schedule.now(), life, &command);

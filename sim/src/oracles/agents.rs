@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use inventory_sync_core::agent::{Acknowledgement, Answer};
+use inventory_sync_core::agent::{Acknowledgement, Answer, Command, Message};
 use inventory_sync_core::id::{AgentId, ModuleId, SessionId};
 use inventory_sync_core::time::Tick;
 use inventory_sync_core::wire::{EndAck, Reason, Status};
 
 use super::{Body, Offer, Oracles};
 use crate::content::{Content, DocKey};
+use crate::network::Packet;
 
 /// Most of a manager's `retry_after_ms` that an agent believes.
 const RETRY_AFTER_MAX_MS: u64 = 3_600_000;
@@ -45,6 +46,24 @@ pub(crate) struct Held<'a> {
 }
 
 impl Oracles {
+    /// An agent was given frames with rows: it sends all of them, or none when nobody waits for them any more.
+    pub(crate) fn judge_load(&mut self, loaded: usize, commands: &[Command<Packet>]) {
+        let sends = |command: &&Command<Packet>| {
+            matches!(
+                command,
+                Command::Send {
+                    message: Message::Data(_),
+                    ..
+                }
+            )
+        };
+        let sent = commands.iter().filter(sends).count();
+        if sent != 0 && sent != loaded {
+            let expected = format!("all {loaded} frames of a load, or none");
+            self.fail("P-3 rows", expected, format!("{sent} are sent"));
+        }
+    }
+
     /// A module is about to open a session.
     pub(super) fn judge_offer(&mut self, offer: &Offer) {
         if self.agents.cloned.contains(&offer.agent) {
