@@ -15,7 +15,7 @@ use inventory_sync_core::id::{
 };
 use inventory_sync_core::manager::{Command, Event, Reply};
 use inventory_sync_core::time::Tick;
-use inventory_sync_core::wire::{EndAck, Reason, Status};
+use inventory_sync_core::wire::{EndAck, PROTOCOL_VERSION, Reason, Status};
 
 use super::Oracles;
 use super::intake::gaps;
@@ -311,7 +311,9 @@ impl Oracles {
                     .iter()
                     .filter(|command| match (command, heard) {
                         (Command::Reply { peer: to, message }, Heard::Hello(_)) => {
-                            to == peer && matches!(message, Reply::Hello(_))
+                            to == peer
+                                && matches!(message, Reply::Hello(hello) if hello.agent_id == peer.agent.0
+                                    && hello.protocol_version == PROTOCOL_VERSION)
                         }
                         (Command::Reply { peer: to, message }, _) => {
                             to == peer
@@ -502,8 +504,16 @@ impl Oracles {
         }
         if ack.status == Status::Processing {
             let is_complete = known.planned || gaps(&known.stored).is_empty();
-            if !is_complete || known.open_writes > 0 || known.birth.is_base {
-                let expected = format!("Processing for session {session} once it is complete");
+            let module = &self.config.catalogue.modules()[usize::from(known.birth.module.0)];
+            if !is_complete
+                || known.open_writes > 0
+                || known.birth.is_base
+                || ack.module != module.name
+            {
+                let expected = format!(
+                    "Processing for session {session} of {} once it is complete",
+                    module.name
+                );
                 self.fail(
                     "P-3.3 Processing",
                     expected,
