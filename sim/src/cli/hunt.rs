@@ -123,6 +123,9 @@ pub(crate) fn main(arguments: &Arguments) -> Result<u8, Refusal> {
     })
 }
 
+/// Cells are counted once for so many seeds.
+const CELLS_EVERY: u64 = 64;
+
 /// Real time decides where a hunt begins, and nothing else.
 fn seed_of_the_clock() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
@@ -162,6 +165,8 @@ struct Log<'a> {
     began: Instant,
     bar: ProgressBar,
     totals: Totals,
+    /// How many (state × event) cells happened, of how many that can; as of some seeds ago.
+    cells: (usize, usize),
     /// Failures by kind and name: the first seed and how many.
     failures: BTreeMap<String, (u64, u64)>,
     code: u8,
@@ -178,6 +183,7 @@ impl<'a> Log<'a> {
             began: Instant::now(),
             bar,
             totals: Totals::default(),
+            cells: (0, 0),
             failures: BTreeMap::new(),
             code: 0,
         }
@@ -202,6 +208,10 @@ impl<'a> Log<'a> {
     fn take(&mut self, found: Found) -> Result<(), Refusal> {
         if let Some(report) = &found.outcome.report {
             self.totals.add(found.seed, report);
+            // All cells are looked through: not for every seed.
+            if self.totals.seeds % CELLS_EVERY == 1 {
+                self.cells = self.totals.cells();
+            }
         }
         if let Some(finding) = &found.outcome.finding {
             let known = self
@@ -224,12 +234,14 @@ impl<'a> Log<'a> {
     fn status(&self) -> String {
         let spent_ms = elapsed_ms(self.began);
         format!(
-            "{} seeds, {} events/s, {} times real time, {} of {} faults, {} failures",
+            "{} seeds, {} events/s, {} times real time, {} of {} faults, {} of {} cells, {} failures",
             self.totals.seeds,
             self.totals.events * 1_000 / spent_ms,
             self.totals.simulated_ms / spent_ms,
             self.totals.fired(),
             Fault::ALL.len(),
+            self.cells.0,
+            self.cells.1,
             self.failures.len()
         )
     }

@@ -69,6 +69,12 @@ impl Totals {
         self.faults.len()
     }
 
+    /// How many (state × event) cells happened, of those that can.
+    pub(crate) fn cells(&self) -> (usize, usize) {
+        let (all, happened, unreachable) = self.coverage.cells();
+        (happened, all - unreachable)
+    }
+
     /// Kinds that never happened.
     pub(crate) fn never(&self) -> Vec<&'static str> {
         Fault::ALL
