@@ -22,7 +22,7 @@ use crate::world::{Occurrence, World};
 /// First delay after a failed session.
 const BACKOFF_BASE_MS: u64 = 200;
 
-/// So often an agent tries to make a verdict durable; what [`agent::Config::new`] says, too.
+/// So often an agent tries to make a verdict durable.
 const COMMITS_TRIED: u32 = 3;
 
 fn module_id(module: usize) -> ModuleId {
@@ -183,6 +183,7 @@ impl World {
         config.connect_timeout_ms = times.connect_timeout_ms;
         config.backoff_base_ms = BACKOFF_BASE_MS;
         config.backoff_max_ms = times.backoff_max_ms;
+        config.commit_attempts_max = COMMITS_TRIED;
         config.load_items_max = 8;
         config.load_bytes_max = 3 * self.options.frame_bytes_max;
         Agent::new(config, self.seeds.seed())

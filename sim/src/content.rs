@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use inventory_sync_core::id::{AgentId, IndexId};
-
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -188,7 +187,8 @@ impl Content {
     /// The bytes that the agent offers.
     #[must_use]
     pub fn payload(self) -> Vec<u8> {
-        let (before, gap, after): (&[u8], &[u8], &[u8]) = match self.form() {
+        let form = self.form();
+        let (before, gap, after): (&[u8], &[u8], &[u8]) = match form {
             Form::Plain | Form::ChecksumInArray | Form::OddMember | Form::ManyKeys => {
                 (b"", b"", b"")
             }
@@ -207,7 +207,7 @@ impl Content {
         text.push(b'{');
         text.extend_from_slice(before);
         text.extend_from_slice(b"\"checksum\":");
-        let is_array = self.form() == Form::ChecksumInArray;
+        let is_array = form == Form::ChecksumInArray;
         if is_array {
             // A strict mapping takes an array of objects where it knows an object.
             text.push(b'[');
@@ -225,7 +225,7 @@ impl Content {
         text.extend_from_slice(",\"text\":\"é\\n\\\"".as_bytes());
         text.resize(text.len() + pad, b'x');
         text.push(b'"');
-        match self.form() {
+        match form {
             Form::OddMember => {
                 text.push(b',');
                 text.extend_from_slice(self.odd_member().as_bytes());

@@ -19,7 +19,9 @@ impl World {
         };
         self.trace.note(now, Node::Coordinator, '<', &event);
         self.oracles.coordinator_hears(&event);
-        let word = self.oracles.indices_heard(&event);
+        let word = self
+            .oracles
+            .indices_heard(&event, self.options.fault_refusals_min);
         let state = process.coordinator.state();
         self.coverage.coordinator_told(state, &event);
         self.tally.coordinator_told(state, &event);

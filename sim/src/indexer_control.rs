@@ -46,19 +46,18 @@ fn write_json(body: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
 
 impl World {
     /// The writer document as it stands in the Indexer.
-    pub(crate) fn writer_document(&self) -> Option<(WriterDocument, u64, u64)> {
+    pub(crate) fn writer_document(&self) -> Option<WriterDocument> {
         let stored = self
             .indexer
             .model
             .get_index(WRITER_INDEX)?
             .get(&self.options.config.cluster)?;
         let read: StoredWriter<'_> = serde_json::from_slice(stored.source()).ok()?;
-        let document = WriterDocument {
+        Some(WriterDocument {
             writer: read.writer.into_owned(),
             nonce: read.nonce.parse().ok()?,
             bound: Version(read.bound),
-        };
-        Some((document, stored.seq_no, stored.primary_term))
+        })
     }
 
     pub(crate) fn refresh(&mut self, indices: &[IndexId]) -> RefreshOutcome {

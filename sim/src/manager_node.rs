@@ -16,7 +16,7 @@ use inventory_sync_core::wire;
 
 use crate::faults::Fault;
 use crate::network::{Packet, Way};
-use crate::oracles::Told;
+use crate::oracles::{Told, is_start_ack};
 use crate::store::{Scanned, Write};
 use crate::trace::Node;
 use crate::world::{Occurrence, World};
@@ -140,16 +140,10 @@ impl World {
             told.armed = Some(at);
             self.schedule.at(at, Occurrence::ShardTick { life, shard });
         }
-        let is_ack = |command: &&Command<Scanned>| {
-            matches!(
-                command,
-                Command::Reply {
-                    message: Reply::StartAck(_),
-                    ..
-                }
-            )
-        };
-        let acks = commands.iter().filter(is_ack).count();
+        let acks = commands
+            .iter()
+            .filter(|command| is_start_ack(command))
+            .count();
         if acks != usize::from(is_start) {
             let seen = format!("{acks} of them");
             self.oracles.fail(

@@ -32,7 +32,6 @@ impl World {
         own.renew_ms = self.options.lease_ms / 3;
         own.bound_ahead_ms = self.options.bound_ahead_ms;
         own.fault_refusals_min = self.options.fault_refusals_min;
-        self.oracles.set_refusals_min(own.fault_refusals_min);
         own.items_max = config
             .items_max
             .saturating_mul(u64::from(self.options.shards));
@@ -257,7 +256,7 @@ impl World {
             // What somebody else deleted was durable all the same.
             writer: self
                 .writer_document()
-                .map(|(document, ..)| document.bound)
+                .map(|document| document.bound)
                 .max(self.writer_bound),
             agent: self.store.meta.floors.get(&agent).map(|floor| floor.bound),
             lease_until: self

@@ -144,7 +144,7 @@ impl World {
         let heard = self.ask(exchange, &request);
         if self
             .writer_document()
-            .is_some_and(|(stored, ..)| stored == *document)
+            .is_some_and(|stored| stored == *document)
         {
             self.writer_bound = self.writer_bound.max(Some(document.bound));
         }

@@ -314,7 +314,7 @@ impl World {
                 let is_ours = |writer: &str| writer == self.store.writer;
                 return self
                     .writer_document()
-                    .is_some_and(|(document, ..)| is_ours(&document.writer))
+                    .is_some_and(|document| is_ours(&document.writer))
                     && self.indexer.model.delete_index(WRITER_INDEX);
             }
             _ => return false,

@@ -41,14 +41,13 @@ pub(super) struct Indices {
     /// What the shards were last told of each.
     states: BTreeMap<IndexId, IndexState>,
     reports: Vec<Told>,
-    refusals_min: u64,
 }
 
 /// What the coordinator must say to what it hears.
 #[derive(Debug)]
 pub(crate) enum Word {
-    /// The index becomes open, and nothing else happens to it.
-    Opens(IndexId),
+    /// These indices become open, and nothing else happens to any.
+    Opens(Vec<IndexId>),
     /// It stops taking operations: it is not ready, or paused.
     Stops(IndexId),
     /// Whether the refusals of this session are the fault of these indices; these are open again.
@@ -57,10 +56,6 @@ pub(crate) enum Word {
         held: Vec<IndexId>,
         opens: Vec<IndexId>,
     },
-    /// These are open again.
-    Unpauses(Vec<IndexId>),
-    /// Nothing happens to any index.
-    Nothing,
     /// That follows from more than is known here.
     Anything,
 }
@@ -93,8 +88,8 @@ impl Indices {
             .collect()
     }
 
-    /// Whether not the documents but the index is to blame.
-    fn is_at_fault(&self, index: IndexId) -> bool {
+    /// Whether not the documents but the index is to blame: from so many refusals on it may be.
+    fn is_at_fault(&self, index: IndexId, refusals_min: u64) -> bool {
         let reports = || self.reports.iter().filter(|told| told.index == index);
         let refused: u64 = reports().map(|told| told.refused).sum();
         let stored: u64 = reports().map(|told| told.stored).sum();
@@ -105,25 +100,17 @@ impl Indices {
             .collect();
         let agents_min = writing.len().min(AGENTS_MIN);
         self.state(index) == IndexState::Held
-            || (refused >= self.refusals_min && refused > stored && refusing.len() >= agents_min)
+            || (refused >= refusals_min && refused > stored && refusing.len() >= agents_min)
     }
 }
 
 impl Oracles {
-    /// From so many refusals on an index may be at fault.
-    pub(crate) fn set_refusals_min(&mut self, refusals_min: u64) {
-        self.indices.refusals_min = refusals_min;
-    }
-
     /// The coordinator is about to hear something: what it must say of the indices.
-    pub(crate) fn indices_heard(&mut self, event: &Event) -> Word {
+    pub(crate) fn indices_heard(&mut self, event: &Event, refusals_min: u64) -> Word {
         let now = self.now;
         let indices = &mut self.indices;
         match event {
-            Event::Stored { agent, tallies } => {
-                let opens = indices.report(now, *agent, tallies);
-                Word::Unpauses(opens)
-            }
+            Event::Stored { agent, tallies } => Word::Opens(indices.report(now, *agent, tallies)),
             Event::Refusals {
                 session,
                 agent,
@@ -134,7 +121,7 @@ impl Oracles {
                 let refused = tallies.iter().filter(|tally| tally.refused > 0);
                 let held = refused
                     .map(|tally| tally.index)
-                    .filter(|index| indices.is_at_fault(*index))
+                    .filter(|index| indices.is_at_fault(*index, refusals_min))
                     .collect();
                 Word::Judges {
                     session: *session,
@@ -144,9 +131,8 @@ impl Oracles {
             }
             Event::ResumeIndex { index } if indices.state(*index) == IndexState::Held => {
                 indices.reports.retain(|told| told.index != *index);
-                Word::Opens(*index)
+                Word::Opens(vec![*index])
             }
-            Event::ResumeIndex { .. } => Word::Nothing,
             Event::IndexTrouble { index, trouble } => match indices.state(*index) {
                 IndexState::Open => Word::Stops(*index),
                 IndexState::Paused { until } if now >= until => match trouble {
@@ -154,14 +140,15 @@ impl Oracles {
                     IndexTrouble::Blocked | IndexTrouble::Forbidden => Word::Anything,
                 },
                 IndexState::Paused { .. } | IndexState::NotReady | IndexState::Held => {
-                    Word::Nothing
+                    Word::Opens(Vec::new())
                 }
             },
             Event::TemplateChecked {
                 outcome: TemplateOutcome::Different(_),
                 ..
-            } => Word::Nothing,
-            Event::WallClock { .. } => Word::Nothing,
+            }
+            | Event::ResumeIndex { .. }
+            | Event::WallClock { .. } => Word::Opens(Vec::new()),
             _ => Word::Anything,
         }
     }
@@ -184,8 +171,7 @@ impl Oracles {
         let is_open = |index: &IndexId| changes.contains(&(*index, IndexState::Open));
         let is_right = match word {
             Word::Anything => true,
-            Word::Nothing => changes.is_empty(),
-            Word::Opens(index) => is_open(index) && changes.len() == 1,
+            Word::Opens(opens) => opens.iter().all(is_open) && changes.len() == opens.len(),
             Word::Stops(index) => {
                 changes.len() == 1
                     && matches!(
@@ -193,7 +179,6 @@ impl Oracles {
                         IndexState::NotReady | IndexState::Paused { .. }
                     )
             }
-            Word::Unpauses(opens) => opens.iter().all(is_open) && changes.len() == opens.len(),
             Word::Judges {
                 session,
                 held,

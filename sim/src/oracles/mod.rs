@@ -40,6 +40,7 @@ pub(crate) use agents::Held;
 pub(crate) use documents::Rendered;
 pub(crate) use sessions::Told;
 pub(crate) use sources::judge_source;
+pub(crate) use starts::is_start_ack;
 pub(crate) use versions::DurableBounds;
 
 /// What was found to be wrong.

@@ -9,6 +9,17 @@ use super::Oracles;
 use super::exchange::{Birth, Heard, is_discarded};
 use crate::store::Scanned;
 
+/// Whether a shard answers a Start with this.
+pub(crate) fn is_start_ack(command: &Command<Scanned>) -> bool {
+    matches!(
+        command,
+        Command::Reply {
+            message: Reply::StartAck(_),
+            ..
+        }
+    )
+}
+
 impl Oracles {
     pub(super) fn judge_start(&mut self, shard: u16, heard: &Heard, commands: &[Command<Scanned>]) {
         let Heard::Start {
@@ -124,16 +135,7 @@ impl Oracles {
             return;
         }
         // A limit that ends at this very tick ends sessions behind the answer: they still counted.
-        let is_answer = |command: &Command<Scanned>| {
-            matches!(
-                command,
-                Command::Reply {
-                    message: Reply::StartAck(_),
-                    ..
-                }
-            )
-        };
-        let answered = commands.iter().position(is_answer);
+        let answered = commands.iter().position(is_start_ack);
         let before = &commands[..answered.unwrap_or(commands.len())];
         let live = self
             .live

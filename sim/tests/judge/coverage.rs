@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use inventory_sim::{Conduct, Coverage, Ending, Fault, Options, run};
+use inventory_sim::{Coverage, Fault};
 
 /// The seeds of the campaign: two halves, one for each of two threads.
 const HALVES: [std::ops::Range<u64>; 2] = [1..101, 101..201];
@@ -11,12 +11,7 @@ const HALVES: [std::ops::Range<u64>; 2] = [1..101, 101..201];
 fn half(seeds: std::ops::Range<u64>) -> (Coverage, BTreeSet<Fault>) {
     let (mut coverage, mut faults) = (Coverage::default(), BTreeSet::new());
     for seed in seeds {
-        let report = run(&Options::drawn(seed), Conduct::default());
-        assert_eq!(
-            report.ending,
-            Ending::Sound,
-            "inventory-sim run --seed {seed}"
-        );
+        let report = crate::sound(seed);
         coverage.merge(&report.coverage);
         faults.extend(report.faults.iter().map(|(fault, _)| *fault));
     }

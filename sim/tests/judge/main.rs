@@ -1,6 +1,8 @@
 //! The simulator as the judge of the core: what `cargo xtask mutants` asks about a changed one, in one program,
 //! since that is linked again for each mutant.
 
+use inventory_sim::{Conduct, Ending, Options, Report, run};
+
 /// Whether the first finding is enough: the others would only keep the next mutant waiting.
 const FIRST_FINDING: &str = "INVENTORY_JUDGE_FIRST_FINDING";
 
@@ -13,6 +15,17 @@ fn end_at_first_finding() {
             std::process::exit(101);
         }));
     }
+}
+
+/// A run of a seed, which must be sound.
+fn sound(seed: u64) -> Report {
+    let report = run(&Options::drawn(seed), Conduct::default());
+    assert_eq!(
+        report.ending,
+        Ending::Sound,
+        "inventory-sim run --seed {seed}"
+    );
+    report
 }
 
 mod coverage;

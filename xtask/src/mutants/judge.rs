@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::list::{Mutant, Mutants, exclude};
-use super::results::Results;
 use crate::Failure;
 use crate::run::{self, cargo, step};
 
@@ -36,11 +35,6 @@ impl Judge {
             Self::Simulator => "simulator",
             Self::All => "all",
         }
-    }
-
-    /// Whether it is to judge a mutant: what the simulator has not judged is not for all tests yet.
-    pub fn is_asked(self, mutant: &Mutant) -> bool {
-        self == Self::Simulator || Results::read(Self::Simulator).has(mutant)
     }
 
     const fn packages(self) -> &'static [&'static str] {

@@ -99,15 +99,18 @@ pub fn mutants(options: &Options) -> Result<(), Failure> {
         if options.is_again {
             results.forget_missed();
         }
-        if *judge == Judge::All {
+        let simulator = (*judge == Judge::All).then(|| Results::read(Judge::Simulator));
+        if let Some(simulator) = &simulator {
             // The simulator is one of all tests.
-            results.take(Results::read(Judge::Simulator).caught());
+            results.take(simulator.caught());
         }
+        // What the simulator has not judged is not for all tests yet.
+        let is_asked = |mutant: &Mutant| simulator.as_ref().is_none_or(|known| known.has(mutant));
         let until = Instant::now() + share;
         loop {
             let open: Vec<&Mutant> = sample
                 .iter()
-                .filter(|each| !results.has(each) && judge.is_asked(each))
+                .filter(|each| !results.has(each) && is_asked(each))
                 .collect();
             let done = sample.iter().filter(|each| results.has(each)).count();
             eprintln!("   {}: {done} of {} judged", judge.name(), sample.len());
