@@ -13,11 +13,12 @@ use inventory_sync_core::wire::{
 
 use crate::faults::{Fault, Faults};
 use crate::network::Packet;
+use crate::odd_json::no_document;
 use crate::oracles::{Body, OfferedItem};
 use crate::outbox::Outbox;
 use crate::streams::Stream;
 use crate::trace::Node;
-use crate::world::{Occurrence, World};
+use crate::world::{EPOCH_MS, Occurrence, World};
 
 /// First delay after a failed session.
 const BACKOFF_BASE_MS: u64 = 200;
@@ -99,12 +100,16 @@ pub(crate) fn agent_name(agent: AgentId) -> String {
     format!("host \"{agent}\"")
 }
 
+/// The versions that an agent says it has, one after the other.
+pub(crate) const AGENT_VERSIONS: [&str; 2] = ["v1", "v2"];
+
 pub(crate) fn agent_info(agent: AgentId) -> AgentInfo {
     AgentInfo {
         name: agent_name(agent),
-        version: "v1".to_owned(),
+        version: AGENT_VERSIONS[0].to_owned(),
         os_name: "Dębian".to_owned(),
-        groups: vec!["default".to_owned(), "a\\b".to_owned()],
+        os_version: "1\u{1f}\t".to_owned(),
+        groups: vec!["a\\b".to_owned(), String::new()],
         ..AgentInfo::default()
     }
 }
@@ -113,16 +118,17 @@ impl World {
     /// A new agent with nothing in it; `role` distinguishes the streams of a clone.
     pub(crate) fn make_agent(&mut self, id: AgentId, role: &str) -> AgentNode {
         let modules = self.options.config.catalogue.modules().len();
+        let floor = self.first_floor(id);
         let lanes = (0..modules)
             .map(|module| Lane {
-                machine: self.make_machine(id, module, Version(0), (PROTOCOL_VERSION, false)),
+                machine: self.make_machine(id, module, floor, (PROTOCOL_VERSION, false)),
                 armed: None,
                 outbox: Outbox::new(
                     id,
                     &self.options,
                     ModuleId(u16::try_from(module).unwrap_or(0)),
                 ),
-                floor: Version(0),
+                floor,
                 commits_failed: 0,
                 work: Stream::new(&self.draws, &format!("{role}work/{id}/{module}")),
                 churn: Stream::new(&self.draws, &format!("{role}churn/{id}/{module}")),
@@ -147,6 +153,16 @@ impl World {
         }
     }
 
+    /// What an agent remembers of a former manager. A successor with a store of its own may not know of a bound
+    /// of one agent: together with a take-over nobody remembers anything.
+    fn first_floor(&self, id: AgentId) -> Version {
+        let ahead_ms = self.options.floor_ahead_ms;
+        if ahead_ms == 0 || id.0.is_multiple_of(2) || self.faults.is_on(Fault::ManagerFailover) {
+            return Version(0);
+        }
+        Version::from_unix_ms(EPOCH_MS + ahead_ms)
+    }
+
     fn make_machine(
         &mut self,
         id: AgentId,
@@ -164,7 +180,7 @@ impl World {
             protocol_version: speaks,
             agent_id: id.0,
             agent_name: agent_name(id),
-            agent_version: "v1".to_owned(),
+            agent_version: AGENT_VERSIONS[0].to_owned(),
             features: 0,
         });
         config.answer_timeout_ms = times.answer_timeout_ms;
@@ -510,13 +526,8 @@ impl World {
             Body::Upsert(content) => (item.key.id(), index, Some(content.payload())),
             Body::Delete => (item.key.id(), index, None),
             Body::BadPayload => {
-                let payloads: [&[u8]; 4] =
-                    [b"{\"n\":", b"[1]", b"{\"wazuh.agent.id\":\"9\"}", b"\xff{}"];
-                (
-                    item.key.id(),
-                    index,
-                    Some(payloads[seq as usize % payloads.len()].to_vec()),
-                )
+                let payload = no_document(self.options.seed ^ u64::from(seq));
+                (item.key.id(), index, Some(payload.to_vec()))
             }
             Body::BadName if seq.is_multiple_of(2) => (
                 item.key.id(),

@@ -8,8 +8,9 @@ use inventory_indexer::model::engine::{Condition, ItemResult, Operation};
 use inventory_sync_core::config::Catalogue;
 use inventory_sync_core::id::{AgentId, SessionId, Version};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::agent_node::{AGENT_VERSIONS, agent_info};
 use crate::content::{Content, DocKey};
 use crate::oracles::{Rendered, judge_source};
 
@@ -20,8 +21,8 @@ pub(crate) struct OverlayCheck {
 }
 
 impl OverlayCheck {
-    /// Whether the manager-owned fields name this agent and this cluster.
-    fn holds(&mut self, agent: AgentId, cluster: &str, name: Option<&str>, overlay: &[u8]) -> bool {
+    /// Whether the manager-owned fields name this agent and this cluster, and say what the agent said of itself.
+    fn holds(&mut self, agent: AgentId, cluster: &str, is_ours: bool, overlay: &[u8]) -> bool {
         if let Some((known_agent, known)) = &self.known
             && *known_agent == agent
             && known == overlay
@@ -37,8 +38,8 @@ impl OverlayCheck {
                 .map(str::to_owned)
         };
         let holds = text("/agent/id") == Some(format!("{:03}", agent.0))
-            && name.is_none_or(|name| text("/agent/name").as_deref() == Some(name))
-            && text("/cluster/name").as_deref() == Some(cluster);
+            && text("/cluster/name").as_deref() == Some(cluster)
+            && (!is_ours || says_all(&read, agent, cluster));
         if holds {
             self.known = Some((agent, overlay.to_vec()));
         }
@@ -46,13 +47,36 @@ impl OverlayCheck {
     }
 }
 
+/// Whether an overlay says of an agent of this world all that is known, and nothing else. Its version changes.
+fn says_all(overlay: &Value, agent: AgentId, cluster: &str) -> bool {
+    let info = agent_info(agent);
+    let groups: Vec<&String> = info
+        .groups
+        .iter()
+        .filter(|group| !group.is_empty())
+        .collect();
+    AGENT_VERSIONS.iter().any(|version| {
+        *overlay
+            == json!({
+                "agent": {
+                    "groups": groups,
+                    "host": {"os": {"name": info.os_name, "version": info.os_version}},
+                    "id": format!("{:03}", agent.0),
+                    "name": info.name,
+                    "version": version,
+                },
+                "cluster": {"name": cluster},
+            })
+    })
+}
+
 /// What a part of a request is expected to be about.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PartOf<'a> {
     pub(crate) session: SessionId,
     pub(crate) agent: AgentId,
-    /// Its name, where it must be this one; a hostile peer may call itself what it likes.
-    pub(crate) agent_name: Option<&'a str>,
+    /// Whether it says of itself what agents of this world say; a hostile peer may call itself what it likes.
+    pub(crate) is_ours: bool,
     pub(crate) cluster: &'a str,
 }
 
@@ -119,7 +143,7 @@ pub(crate) fn read(
                 judge_source(source)
                     .map_err(|(expected, seen)| format!("not {expected}: {seen}"))?;
                 let (content, overlay) = Content::of_stored(source)?;
-                if !check.holds(part.agent, part.cluster, part.agent_name, overlay) {
+                if !check.holds(part.agent, part.cluster, part.is_ours, overlay) {
                     return Err(format!(
                         "agent {}'s fields are {}",
                         part.agent,

@@ -62,7 +62,7 @@ impl DocKey {
             0 => "d#",
             1 => "pkg:é\u{1f9ed}#",
             2 => "a \"b\" \\c/#",
-            _ => "_x.y-z#",
+            _ => "_x.\u{1}\u{1f}z#",
         };
         let mut text = name.as_bytes().to_vec();
         write_number(&mut text, u64::from(number), 1);

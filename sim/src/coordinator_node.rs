@@ -7,6 +7,7 @@ use inventory_sync_core::manager::widen;
 use inventory_sync_core::time::Tick;
 
 use crate::faults::Fault;
+use crate::oracles::Sharing;
 use crate::trace::Node;
 use crate::world::{Occurrence, World};
 
@@ -19,6 +20,7 @@ impl World {
         };
         self.trace.note(now, Node::Coordinator, '<', &event);
         self.oracles.coordinator_hears(&event);
+        self.oracles.listings_heard(&event);
         let word = self
             .oracles
             .indices_heard(&event, self.options.fault_refusals_min);
@@ -35,7 +37,18 @@ impl World {
             process.coordinator_armed = Some(at);
             self.schedule.at(at, Occurrence::CoordinatorTick { life });
         }
+        let health = process.coordinator.health();
+        let lease_until = process.coordinator.lease_until();
+        let stops = process.stopping;
         self.oracles.indices_judged(&word, &commands);
+        let sharing = Sharing {
+            linger_ms: self.options.listing_linger_ms,
+            targets_max: self.options.listing_targets_max,
+        };
+        self.oracles.listings_judged(&commands, health, sharing);
+        let writes = (health, lease_until, stops);
+        self.oracles
+            .clocks_judged(&commands, writes, self.options.bound_ahead_ms);
         for command in commands.drain(..) {
             if self.process.is_none() {
                 break;

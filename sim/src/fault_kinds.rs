@@ -259,7 +259,7 @@ faults! {
     /// The manager is restarted and finds, for a while, that an index does not fit what it writes.
     TemplateDifferent = "template-different", Indexer, Every(90_000);
     /// An index refuses every document for a while: its mapping is strict and wrong.
-    MappingRefused = "mapping-refused", Indexer, Every(60_000);
+    MappingRefused = "mapping-refused", Indexer, Every(30_000);
     /// Something that is not ours writes a document of an agent.
     ForeignWrite = "foreign-write", Indexer, Every(20_000);
     /// The writer index is deleted, and the writer document with it.

@@ -1,6 +1,8 @@
 //! JSON that is odd and sound, and text that is no document: where readers of JSON differ
 //! (`docs/protocol.md` section 7).
 
+use crate::streams::mix;
+
 /// Members that agents' documents have now and then: all of them are stored as they stand.
 pub(crate) const ODD_MEMBERS: &[&str] = &[
     r#""odd":-0"#,
@@ -17,6 +19,8 @@ pub(crate) const ODD_MEMBERS: &[&str] = &[
     r#""":0"#,
     r#""o\u0064d":[1 , 2 , { "x" : 3 } ]"#,
     r#""wazu":{},"wazuhh":{},"Wazuh":{}"#,
+    r#""odd":"\ud83e""#,
+    r#""odd":"\uddedA\ud83e\u0041""#,
 ];
 
 /// What is no document, or one that may not be stored: none of it ever leaves the manager.
@@ -60,9 +64,6 @@ pub(crate) const NO_DOCUMENTS: &[&[u8]] = &[
     b"{\"a\":\"\\x\"}",
     b"{\"a\":\"\\u12\"}",
     b"{\"a\":\"\\u12g4\"}",
-    b"{\"a\":\"\\ud83e\"}",
-    b"{\"a\":\"\\ud83e\\u0041\"}",
-    b"{\"a\":\"\\udded\"}",
     b"{\"a\":\"\n\"}",
     b"{\"a\":\"\x01\"}",
     b"{\"a\":\"b}",
@@ -80,6 +81,15 @@ pub(crate) const NO_DOCUMENTS: &[&[u8]] = &[
       \"m4\":0,\"m5\":0,\"m6\":0,\"m7\":0,\"m8\":0,\"m9\":0,\"n0\":0,\"n1\":0,\"n2\":0,\"n3\":0,\"n4\":0,\"k7\":1}",
 ];
 
+/// One of them.
+pub(crate) fn no_document(number: u64) -> &'static [u8] {
+    let place = mix(number) % NO_DOCUMENTS.len() as u64;
+    usize::try_from(place)
+        .ok()
+        .and_then(|place| NO_DOCUMENTS.get(place))
+        .map_or(b"", |text| text)
+}
+
 /// Keys at the top of a document, so many that they are looked through in another way.
 pub(crate) const MANY_KEYS: u64 = 40;
 
@@ -94,7 +104,9 @@ mod tests {
         for member in ODD_MEMBERS {
             let document = format!("{{{member}}}");
             let read = serde_json::from_str::<Map<String, Value>>(&document);
-            assert!(read.is_ok(), "{document}");
+            // Half of a pair: the grammar allows it, and so do Indexers; that reader does not.
+            let is_half = document.contains(r#":"\ud83e"#) || document.contains(r#":"\udded"#);
+            assert_eq!(read.is_err(), is_half, "{document}");
         }
     }
 

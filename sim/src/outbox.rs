@@ -329,10 +329,13 @@ impl Outbox {
             Wish::Delta => Vec::new(),
             Wish::Full(indices) => indices.clone(),
         };
+        // A Full of everything may name its indices or none.
+        let is_whole = indices.len() == self.indices.len();
+        let names_none = is_whole && rows.job.0.is_multiple_of(2);
         let names = self
             .indices
             .iter()
-            .filter(|(index, _)| indices.contains(index));
+            .filter(|(index, _)| !names_none && indices.contains(index));
         Some(Job {
             id: rows.job,
             mode: if rows.wish == Wish::Delta {

@@ -32,6 +32,8 @@ impl World {
         own.renew_ms = self.options.lease_ms / 3;
         own.bound_ahead_ms = self.options.bound_ahead_ms;
         own.fault_refusals_min = self.options.fault_refusals_min;
+        own.listing_linger_ms = self.options.listing_linger_ms;
+        own.listing_targets_max = self.options.listing_targets_max;
         own.items_max = config
             .items_max
             .saturating_mul(u64::from(self.options.shards));

@@ -11,7 +11,7 @@ use inventory_sync_core::manager::{self, Unready};
 use inventory_sync_core::wire::PROTOCOL_VERSION;
 use inventory_sync_core::{agent, coordinator};
 
-use crate::agent_node::agent_info;
+use crate::agent_node::{AGENT_VERSIONS, agent_info};
 use crate::content::{Content, DocKey};
 use crate::faults::{Fault, Often, Part};
 use crate::indexer_node::WRITER_INDEX;
@@ -173,7 +173,7 @@ impl World {
     fn upgrade_agent(&mut self, agent: usize, down_ms: u64) {
         let life = self.agents[agent].life;
         let mut info = agent_info(self.agents[agent].id);
-        info.version = "v2".to_owned();
+        info.version = AGENT_VERSIONS[1].to_owned();
         for module in 0..self.agents[agent].lanes.len() {
             let describe = agent::Event::Describe {
                 info: Box::new(info.clone()),
@@ -187,6 +187,10 @@ impl World {
 
     /// Everything of an agent changes at once.
     fn churn_all(&mut self, agent: usize) {
+        // Where a script says what changes, nothing else does.
+        if self.options.change_every_ms == 0 {
+            return;
+        }
         let node = &mut self.agents[agent];
         let life = node.life;
         for (module, lane) in node.lanes.iter_mut().enumerate() {
@@ -307,7 +311,13 @@ impl World {
                 self.indexer.misfit = Some(index);
                 self.stop_process();
             }
-            Fault::MappingRefused => self.indexer.mapping_refuses = Some(index),
+            // All agents begin to say what the mapping does not take.
+            Fault::MappingRefused => {
+                self.indexer.mapping_refuses = Some(index);
+                for agent in 0..self.agents.len() {
+                    self.churn_all(agent);
+                }
+            }
             Fault::ForeignWrite => self.someone_else_writes(self.agents[target].id, index),
             Fault::WriterIndexDeleted => {
                 // While another store's bound stands only in the document, both are never lost together.

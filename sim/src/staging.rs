@@ -157,11 +157,11 @@ impl World {
                 continue;
             };
             bytes += body.len();
-            let name = crate::agent_node::agent_name(part.agent);
+            self.oracles.judge_load_of_part(part, body.len());
             let about = PartOf {
                 session: part.session,
                 agent: part.agent,
-                agent_name: (!self.is_hostile(part.agent)).then_some(&*name),
+                is_ours: !self.is_hostile(part.agent),
                 cluster: &self.options.config.cluster,
             };
             match bulk::read(

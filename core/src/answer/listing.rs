@@ -37,18 +37,6 @@ impl Collector {
         self.listing
     }
 
-    /// How many documents so far.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.listing.len()
-    }
-
-    /// Whether there are none so far.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.listing.is_empty()
-    }
-
     /// Takes the document in if it is this agent's.
     fn take(&mut self, index: IndexId, hit: &Hit<'_>) -> bool {
         let Some(id) = hit._id.strip_prefix(&self.id_prefix) else {

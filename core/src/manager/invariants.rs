@@ -68,6 +68,10 @@ impl<P> Manager<P> {
         }
         let kept: usize = self.lanes.values().map(|lane| lane.finished.len()).sum();
         assert_eq!(kept, self.finished.len(), "each kept verdict is known once");
+        assert!(
+            self.finished_bytes <= self.config.verdict_bytes_max,
+            "the memory of verdicts is bounded"
+        );
         let ready = |id: &crate::id::SessionId| match &self.sessions.get(id)?.phase {
             Phase::Delivering(delivery) => delivery.ready_bytes,
             _ => None,

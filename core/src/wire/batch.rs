@@ -62,12 +62,6 @@ impl BatchBuilder {
         }
     }
 
-    /// How many items it holds.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.items.len()
-    }
-
     /// Whether it holds none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

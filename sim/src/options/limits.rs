@@ -68,6 +68,12 @@ impl Options {
             ("indexer_ms", self.indexer_ms, 1, "nothing is instant"),
             ("refresh_every_ms", self.refresh_every_ms, 1, "time passes"),
             (
+                "listing_targets_max",
+                self.listing_targets_max as u64,
+                1,
+                "a listing is for somebody",
+            ),
+            (
                 "lease_ms",
                 self.lease_ms,
                 15 * self.indexer_ms,

@@ -68,6 +68,8 @@ pub struct Options {
     pub sloppy: bool,
     /// Whether connections are relays'.
     pub relays: bool,
+    /// How far ahead of the true time lies what some agents were told by a former manager; 0 for nothing.
+    pub floor_ahead_ms: u64,
     /// Largest frame of an agent.
     pub frame_bytes_max: u64,
     /// Slowest ordinary way between agent and manager.
@@ -84,6 +86,10 @@ pub struct Options {
     pub bound_ahead_ms: u64,
     /// Refusals within a minute from which on an index is held to be at fault itself.
     pub fault_refusals_min: u64,
+    /// How long a listing waits for company.
+    pub listing_linger_ms: u64,
+    /// Most agents in one listing.
+    pub listing_targets_max: usize,
     /// How long the Indexer remembers what was deleted.
     pub gc_deletes_ms: u64,
 }
@@ -117,6 +123,7 @@ impl Options {
             delta_items_max: 20,
             sloppy: false,
             relays: false,
+            floor_ahead_ms: 0,
             frame_bytes_max: 4_096,
             link_ms: 20,
             indexer_ms: 40,
@@ -125,6 +132,8 @@ impl Options {
             lease_ms: 30_000,
             bound_ahead_ms: 60_000,
             fault_refusals_min: 50,
+            listing_linger_ms: 20,
+            listing_targets_max: 64,
             gc_deletes_ms: 60_000,
         }
     }

@@ -43,12 +43,15 @@ impl Oracles {
         if let Event::TemplateChecked { request, .. } = event {
             self.coordination.checks.remove(request);
         }
+        self.clocks_heard(event);
     }
 
     /// The process is gone.
     pub(super) fn coordinator_gone(&mut self) {
         self.coordination = Coordination::default();
         self.indices = super::indices::Indices::default();
+        self.clocks = super::clocks::Clocks::default();
+        self.listings = super::listings::Listings::default();
     }
 }
 

@@ -13,13 +13,19 @@ use inventory_sync_core::document::Run;
 use inventory_sync_core::id::{
     AgentId, ConnectionId, ModuleId, NO_SESSION, Peer, SessionId, Version,
 };
-use inventory_sync_core::manager::{Command, Event, Reply};
+use inventory_sync_core::manager::{Command, Event, FrameFlaw, Reply};
 use inventory_sync_core::time::Tick;
 use inventory_sync_core::wire::{EndAck, PROTOCOL_VERSION, Reason, Status};
 
 use super::Oracles;
 use super::intake::gaps;
 use crate::store::Scanned;
+
+/// More than all verdicts of a simulated world have.
+const MANY_VERDICTS_BYTES: usize = 1 << 26;
+
+/// A verdict and each item of its list have no more than this.
+const VERDICT_BYTES_MAX: usize = 1_024;
 
 /// What a shard is being told, as far as its answer is judged.
 #[derive(Debug, Clone)]
@@ -40,6 +46,8 @@ pub(crate) enum Heard {
         session: SessionId,
         standing: Standing,
         bytes: u64,
+        /// How many sequences it has.
+        items: u64,
     },
     /// An End.
     End {
@@ -50,7 +58,7 @@ pub(crate) enum Heard {
     /// A Hello.
     Hello(Peer),
     /// A frame that is no message.
-    BadFrame(Peer),
+    BadFrame(Peer, FrameFlaw),
     /// Writes are answered.
     Staged,
     /// Time has passed.
@@ -105,7 +113,7 @@ pub(super) struct Exchange {
     /// What a shard may hold of announced items, where it was told so.
     pub(super) items_max: BTreeMap<u16, u64>,
     /// The sequences of the frame at hand that are neither stored nor being stored.
-    fresh: Vec<Run>,
+    pub(super) fresh: Vec<Run>,
 }
 
 pub(super) fn is_discarded(commands: &[Command<Scanned>], session: SessionId) -> bool {
@@ -164,6 +172,7 @@ impl Oracles {
                     session: frame.session,
                     standing,
                     bytes: frame.bytes,
+                    items: frame.sequences.count(),
                 }
             }
             Event::End { peer, session } => {
@@ -182,7 +191,7 @@ impl Oracles {
                 }
             }
             Event::Hello { peer, .. } => Heard::Hello(*peer),
-            Event::BadFrame { peer, .. } => Heard::BadFrame(*peer),
+            Event::BadFrame { peer, flaw } => Heard::BadFrame(*peer, *flaw),
             Event::Staged { .. } => Heard::Staged,
             Event::Closed { connection } => {
                 self.exchange.open_bytes.remove(connection);
@@ -209,7 +218,26 @@ impl Oracles {
             }
             Event::WallClock { unix_ms } => {
                 self.versions.clock_fed(shard, *unix_ms);
+                self.shard_reads(shard, *unix_ms);
                 Heard::Time
+            }
+            Event::Planned {
+                session,
+                plan: Some(plan),
+            } => {
+                self.loads.planned(*session, plan);
+                Heard::Other
+            }
+            Event::Diffed {
+                session,
+                diff: Some(diff),
+            } => {
+                self.loads.diffed(*session, diff);
+                Heard::Other
+            }
+            Event::ClockFloor { floor } => {
+                self.shard_starts_above(shard, *floor);
+                Heard::Other
             }
             Event::Tick => Heard::Time,
             _ => Heard::Other,
@@ -264,17 +292,46 @@ impl Oracles {
         }
     }
 
-    /// Whether the verdict of a finished session must still be known: one of the last of its lane, and young.
+    /// Whether the verdict of a finished session must still be known: one of the last of its lane, young, and
+    /// within the memory of all.
     pub(super) fn is_remembered(&self, session: SessionId) -> bool {
         let Some(known) = self.sessions.get(&session) else {
             return false;
         };
         let lane = (known.birth.agent, known.birth.module);
-        self.exchange.finished.get(&lane).is_some_and(|finished| {
+        let at = self.exchange.finished.get(&lane).and_then(|finished| {
             let last = finished.iter().rev().take(self.config.verdicts_per_lane);
             last.into_iter()
-                .any(|(id, at)| *id == session && self.now.since(*at) < self.config.verdict_kept_ms)
-        })
+                .find(|(id, at)| {
+                    *id == session && self.now.since(*at) < self.config.verdict_kept_ms
+                })
+                .map(|(_, at)| *at)
+        });
+        at.is_some_and(|at| self.has_room_for_verdicts(known.shard, at))
+    }
+
+    /// Whether a shard keeps its verdicts from a tick on: what there is no room for goes in the order of age,
+    /// some more of it at once than must.
+    fn has_room_for_verdicts(&self, shard: u16, since: Tick) -> bool {
+        // Whole fleets have room; to add it up each time would be slow.
+        if self.config.verdict_bytes_max >= MANY_VERDICTS_BYTES {
+            return true;
+        }
+        let kept = self.exchange.finished.values().flatten();
+        let bytes: usize = kept
+            .filter(|(_, at)| *at >= since)
+            .filter_map(|(session, _)| self.sessions.get(session))
+            .filter(|known| known.shard == shard)
+            .map(|known| {
+                let failed = known.told.as_ref().map_or(0, |ack| ack.failed.len());
+                VERDICT_BYTES_MAX * (1 + failed)
+            })
+            .sum();
+        eprintln!(
+            "room {bytes} of {} since {since}",
+            self.config.verdict_bytes_max
+        );
+        bytes <= self.config.verdict_bytes_max / 2
     }
 
     /// What the shard answers to it, before any of it is done.
@@ -300,13 +357,14 @@ impl Oracles {
                 session,
                 standing,
                 bytes,
+                ..
             } => self.judge_items(*peer, *session, *standing, *bytes, commands),
             Heard::End {
                 peer,
                 session,
                 standing,
             } => self.judge_end(*peer, *session, *standing, commands),
-            Heard::Hello(peer) | Heard::BadFrame(peer) => {
+            Heard::Hello(peer) | Heard::BadFrame(peer, _) => {
                 let replies = commands
                     .iter()
                     .filter(|command| match (command, heard) {
@@ -318,7 +376,8 @@ impl Oracles {
                         (Command::Reply { peer: to, message }, _) => {
                             to == peer
                                 && matches!(message, Reply::EndAck(ack) if ack.session == NO_SESSION.0
-                                    && ack.reason == Reason::InvalidMessage && ack.status == Status::Error)
+                                    && ack.reason == Reason::InvalidMessage && ack.status == Status::Error
+                                    && !ack.detail.is_empty())
                         }
                         _ => false,
                     })
@@ -332,6 +391,7 @@ impl Oracles {
             Heard::Time => self.judge_expiry(shard, commands),
             Heard::Other => {}
         }
+        self.judge_observations(heard, commands);
         for command in commands {
             match command {
                 Command::Reply {
@@ -342,6 +402,7 @@ impl Oracles {
                     peer,
                     message: Reply::EndAck(ack),
                 } => self.judge_end_ack(*peer, ack, commands),
+                Command::BoundWanted { beyond } => self.judge_bound_wanted(shard, *beyond),
                 Command::Pause { connection } => self.judge_pause(shard, *connection),
                 Command::Resume { connection } => {
                     self.exchange.paused.remove(connection);
@@ -371,7 +432,10 @@ impl Oracles {
             Standing::Forgettable => return true,
         };
         let is_answer = |(to, ack): &(Peer, &EndAck)| {
-            *to == peer && ack.status == Status::Error && reasons.contains(&ack.reason)
+            *to == peer
+                && ack.status == Status::Error
+                && reasons.contains(&ack.reason)
+                && !ack.detail.is_empty()
         };
         let answers = end_acks(commands, session).filter(is_answer).count();
         // At the same tick its time may be up.
@@ -424,6 +488,16 @@ impl Oracles {
             );
             self.fail("I-6 staging", expected, format!("{stages:?}"));
         }
+        let is_left = standing == Standing::Live
+            && stages.is_empty()
+            && !self.exchange.fresh.is_empty()
+            && !is_discarded(commands, session);
+        if is_left && !self.frees_room(session) {
+            let expected = format!(
+                "items of session {session} are left for later when another session is about to free room"
+            );
+            self.fail("P-3.2 room", expected, "none is");
+        }
         if !stages.is_empty() {
             *self.exchange.open_bytes.entry(peer.connection).or_default() += bytes;
         }
@@ -435,6 +509,15 @@ impl Oracles {
                 format!("items for session {session}, which has its verdict, are ignored");
             self.fail("P-3.2 late items", expected, "an answer");
         }
+    }
+
+    /// Whether some other session of its shard is complete: what it holds will go.
+    fn frees_room(&self, session: SessionId) -> bool {
+        let shard = self.sessions.get(&session).map(|known| known.shard);
+        let others = self.live.iter().filter_map(|id| self.sessions.get(id));
+        others
+            .filter(|known| Some(known.shard) == shard)
+            .any(|known| known.planned || gaps(&known.stored).is_empty())
     }
 
     fn judge_end(

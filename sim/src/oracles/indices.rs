@@ -12,7 +12,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use inventory_sync_core::coordinator::{Command, Event, TemplateOutcome};
+use inventory_sync_core::coordinator::{Command, Event, Observation, TemplateOutcome};
 use inventory_sync_core::id::{AgentId, IndexId, SessionId};
 use inventory_sync_core::manager::{self, IndexState, IndexTrouble, Tally};
 use inventory_sync_core::time::Tick;
@@ -41,6 +41,8 @@ pub(super) struct Indices {
     /// What the shards were last told of each.
     states: BTreeMap<IndexId, IndexState>,
     reports: Vec<Told>,
+    /// What operators were last shown of each.
+    shown: BTreeMap<IndexId, (IndexState, String)>,
 }
 
 /// What the coordinator must say to what it hears.
@@ -153,6 +155,17 @@ impl Oracles {
         }
     }
 
+    /// Operators are shown a state: once, and why, unless all is well.
+    fn judge_shown(&mut self, index: IndexId, state: IndexState, detail: &str) {
+        let shown = (state, detail.to_owned());
+        let before = self.indices.shown.insert(index, shown.clone());
+        let is_known = before.as_ref() == Some(&shown);
+        if is_known || (state == IndexState::Open) != detail.is_empty() {
+            let expected = format!("the state of index {index} once, and why: {before:?}");
+            self.fail("O-12 index state", expected, format!("{shown:?}"));
+        }
+    }
+
     /// The coordinator has heard it, and this is what it says.
     pub(crate) fn indices_judged(&mut self, word: &Word, commands: &[Command]) {
         let mut changes = Vec::new();
@@ -164,8 +177,27 @@ impl Oracles {
                     let expected = format!("a change of index {index}, once");
                     self.fail("O-12 index state", expected, format!("{state:?} again"));
                 }
+                let shows = |command: &Command| {
+                    matches!(
+                        command,
+                        Command::Observe(Observation::Index { index: of, state: shown, .. })
+                            if of == index && shown == state
+                    )
+                };
+                if !commands.iter().any(shows) {
+                    let expected = format!("operators are shown that index {index} is {state:?}");
+                    self.fail("O-12 index state", expected, format!("{commands:?}"));
+                }
                 self.indices.states.insert(*index, *state);
                 changes.push((*index, *state));
+            }
+            if let Command::Observe(Observation::Index {
+                index,
+                state,
+                detail,
+            }) = command
+            {
+                self.judge_shown(*index, *state, detail);
             }
         }
         let is_open = |index: &IndexId| changes.contains(&(*index, IndexState::Open));

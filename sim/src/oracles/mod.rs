@@ -9,12 +9,16 @@
 //! Each method is told a fact and judges it at once; the first violation stays and ends the run.
 
 mod agents;
+mod clocks;
 mod coordination;
 mod deliveries;
 mod documents;
 mod exchange;
 mod indices;
 mod intake;
+mod listings;
+mod loads;
+mod observations;
 mod offer;
 mod rest;
 mod sessions;
@@ -38,6 +42,7 @@ use crate::trace::fold_of;
 
 pub(crate) use agents::Held;
 pub(crate) use documents::Rendered;
+pub(crate) use listings::Sharing;
 pub(crate) use sessions::Told;
 pub(crate) use sources::judge_source;
 pub(crate) use starts::is_start_ack;
@@ -103,7 +108,10 @@ pub(crate) struct Oracles {
     exchange: exchange::Exchange,
     deliveries: deliveries::Deliveries,
     coordination: coordination::Coordination,
+    clocks: clocks::Clocks,
     indices: indices::Indices,
+    listings: listings::Listings,
+    loads: loads::Loads,
     agents: agents::Agents,
     documents: documents::Documents,
     versions: versions::Versions,
@@ -148,7 +156,10 @@ impl Oracles {
             exchange: exchange::Exchange::default(),
             deliveries: deliveries::Deliveries::default(),
             coordination: coordination::Coordination::default(),
+            clocks: clocks::Clocks::default(),
             indices: indices::Indices::default(),
+            listings: listings::Listings::default(),
+            loads: loads::Loads::default(),
             agents: agents::Agents::default(),
             documents: documents::Documents::default(),
             versions: versions::Versions::default(),

@@ -43,7 +43,7 @@ pub(super) struct Session {
     pub(super) planned: bool,
     /// Its place among all complete sessions.
     pub(super) completed: Option<u64>,
-    completed_at: Tick,
+    pub(super) completed_at: Tick,
     /// The version of its operations.
     pub(super) grant: Option<Version>,
     /// Its verdict, as a hash of the whole message and as told.
@@ -400,6 +400,7 @@ impl Oracles {
         known.told = Some(Rc::new(ack.clone()));
         self.deliveries.decided(session);
         let (heard, opened, planned) = (known.heard, known.opened, known.planned);
+        let connection = known.birth.connection;
         if planned {
             let wait_ms = self.now.since(known.completed_at);
             let longest_ms = &mut self.economy.longest_wait_ms;
@@ -412,8 +413,10 @@ impl Oracles {
             .entry(lane)
             .or_default()
             .push_back(verdict);
+        // What is not read cannot be heard.
+        let is_unread = self.exchange.paused.contains_key(&connection);
         if ack.reason == Reason::SessionTimeout
-            && (planned || self.now.since(heard) < self.config.idle_timeout_ms)
+            && (planned || is_unread || self.now.since(heard) < self.config.idle_timeout_ms)
             && self.now.since(opened) < self.config.session_max_ms
         {
             let seen = format!(
@@ -438,6 +441,7 @@ impl Oracles {
 
     /// A shard forgets what it holds of a session.
     pub(crate) fn discarded(&mut self, session: SessionId) {
+        self.loads.forget(session);
         match self.sessions.get_mut(&session) {
             Some(known) if known.open => {
                 known.open = false;
@@ -462,6 +466,7 @@ impl Oracles {
         self.exchange = super::exchange::Exchange::default();
         self.deliveries = super::deliveries::Deliveries::default();
         self.live.clear();
+        self.loads = super::loads::Loads::default();
         self.coordinator_gone();
         for known in self.sessions.values_mut() {
             known.gone = true;

@@ -56,6 +56,7 @@ impl Oracles {
             && ack.version >= given.0
             && is_ok == (ack.session != NO_SESSION.0)
             && is_ok == (ack.reason == Reason::None)
+            && is_ok == ack.detail.is_empty()
             && (!is_ok || u64::from(ack.idle_timeout_ms) == self.config.idle_timeout_ms)
             && (is_ok || (base..=base.saturating_mul(2)).contains(&ack.retry_after_ms))
             && (!is_base || matches!(ack.status, Status::Ok | Status::Error));

@@ -7,6 +7,14 @@ use super::documents::Acknowledged;
 use super::{Body, Oracles};
 use crate::content::{Content, DocKey};
 
+/// A detail has at most so many bytes (`docs/protocol.md` section 3.3).
+const DETAIL_BYTES_MAX: usize = 256;
+
+/// Whether a detail says something, and not more than there is room for.
+fn is_sentence(detail: &str) -> bool {
+    !detail.is_empty() && detail.len() <= DETAIL_BYTES_MAX
+}
+
 impl Oracles {
     /// A verdict: what it acknowledges is in the Indexer at this instant.
     pub(super) fn judge_verdict(&mut self, session: SessionId, ack: &EndAck) {
@@ -214,7 +222,10 @@ impl Oracles {
         let is_exact = listed.eq(due.iter().copied())
             && more == ack.failed_more
             && is_ok == due.is_empty()
-            && ack.failed.iter().all(|item| !item.retryable);
+            && ack
+                .failed
+                .iter()
+                .all(|item| !item.retryable && is_sentence(&item.detail));
         if !is_exact {
             let expected = format!(
                 "session {session} lists exactly {due:?}{}",

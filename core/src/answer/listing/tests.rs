@@ -178,7 +178,8 @@ fn a_checksum_of_any_shape_hurts_no_neighbour() {
         ),
         "{page:?}"
     );
-    assert_eq!(collectors[0].len(), 7);
+    let gathered = collectors.remove(0).finish();
+    assert_eq!(gathered.len(), 7);
 }
 
 #[test]
@@ -213,5 +214,6 @@ fn an_incomplete_page_does_not_count() {
             indices: vec![IndexId(1)]
         }
     );
-    assert!(collectors.iter().all(Collector::is_empty));
+    let mut gathered = collectors.into_iter().map(Collector::finish);
+    assert!(gathered.all(|listing| listing.is_empty()));
 }
