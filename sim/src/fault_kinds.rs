@@ -124,7 +124,7 @@ faults! {
     /// An agent's machine is lost; its content and its outbox are kept.
     AgentCrash = "agent-crash", Agent, Every(20_000);
     /// An agent offers an item that cannot be stored: no JSON, a foreign index, no id.
-    BadItem = "bad-item", Agent, Chance(60_000);
+    BadItem = "bad-item", Agent, Chance(400_000);
     /// An agent's process stands still for a while and then goes on.
     AgentPause = "agent-pause", Agent, Every(20_000);
     /// An agent's database is put back to an old copy; its machine is what it is.

@@ -106,6 +106,12 @@ impl World {
         if self.is_mangled(connection, way) {
             return;
         }
+        let agent = self.network.get(connection).map(|found| found.agent);
+        self.oracles.judge_framing(
+            agent.unwrap_or_default(),
+            self.options.relays,
+            packet.bytes().len(),
+        );
         let now = self.now();
         let travels = if self.is_lost(connection, way) {
             Vec::new()
@@ -117,9 +123,11 @@ impl World {
         for travel in travels {
             self.frames_up += u64::from(way == Way::Up);
             match travel {
-                Travel::Queued(at) => self.schedule.at(at, Occurrence::Frame { connection, way }),
+                Travel::Queued(at) => self
+                    .schedule
+                    .at_end(at, Occurrence::Frame { connection, way }),
                 Travel::Alone(at, packet) => {
-                    self.schedule.at(
+                    self.schedule.at_end(
                         at,
                         Occurrence::StrayFrame {
                             connection,

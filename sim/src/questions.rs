@@ -125,8 +125,16 @@ impl World {
         })
     }
 
+    /// The cluster that the process asks for; what one has asked that is gone may arrive all the same.
+    fn asking_cluster(&self) -> String {
+        match &self.process {
+            Some(process) => process.scheme.cluster().to_owned(),
+            None => self.options.config.cluster.clone(),
+        }
+    }
+
     pub(crate) fn ask_for_writer(&mut self, exchange: Exchange) -> WriterOutcome {
-        let request = request::read_writer(&self.options.config.cluster);
+        let request = request::read_writer(&self.asking_cluster());
         self.ask(exchange, &request)
             .map_or(WriterOutcome::Unknown, |(status, body)| {
                 answer::writer_read(status, &body)
@@ -139,8 +147,8 @@ impl World {
         condition: WriterCondition,
         document: &WriterDocument,
     ) -> WriteOutcome {
-        let cluster = &self.options.config.cluster;
-        let request = request::write_writer(cluster, condition, document, WRITE_TIMEOUT_MS);
+        let cluster = self.asking_cluster();
+        let request = request::write_writer(&cluster, condition, document, WRITE_TIMEOUT_MS);
         let heard = self.ask(exchange, &request);
         if self
             .writer_document()
@@ -162,8 +170,8 @@ impl World {
         }
         let count = self.options.config.catalogue.indices().len();
         for index in (0_u16..).map(IndexId).take(count) {
-            let config = &self.options.config;
-            let request = request::count(&config.catalogue, index, &config.cluster);
+            let cluster = self.asking_cluster();
+            let request = request::count(&self.options.config.catalogue, index, &cluster);
             let counted = self
                 .ask(exchange, &request)
                 .map(|(status, body)| answer::counted(status, &body));

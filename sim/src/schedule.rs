@@ -27,18 +27,22 @@ pub(crate) struct Schedule<T> {
     free: Vec<usize>,
     ties: Stream,
     now: Tick,
+    /// What takes a while ends at a multiple of so many milliseconds.
+    grain_ms: u64,
     pushed: u64,
 }
 
 impl<T> Schedule<T> {
-    /// Nothing is planned; time begins at `start`.
-    pub(crate) fn new(draws: &Draws, start: Tick) -> Self {
+    /// Nothing is planned; time begins at `start`. What takes a while ends at a multiple of `grain_ms`: where that is
+    /// long, much happens at the same moment, and just when a time is up.
+    pub(crate) fn new(draws: &Draws, start: Tick, grain_ms: u64) -> Self {
         Self {
             heap: BinaryHeap::new(),
             slots: Vec::new(),
             free: Vec::new(),
             ties: Stream::new(draws, "ties"),
             now: start,
+            grain_ms: grain_ms.max(1),
             pushed: 0,
         }
     }
@@ -67,7 +71,12 @@ impl<T> Schedule<T> {
 
     /// Plans something after a while.
     pub(crate) fn after(&mut self, delay_ms: u64, what: T) {
-        self.at(self.now.after(delay_ms), what);
+        self.at_end(self.now.after(delay_ms), what);
+    }
+
+    /// Plans the end of something that takes a while.
+    pub(crate) fn at_end(&mut self, Tick(at): Tick, what: T) {
+        self.at(Tick(at.next_multiple_of(self.grain_ms)), what);
     }
 
     /// Nothing happens until then: the clock moves on.
@@ -98,9 +107,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_takes_a_while_ends_on_the_grain() {
+        let mut schedule = Schedule::new(&Draws::seeded(1), Tick(10), 50);
+        schedule.after(0, "now");
+        schedule.after(41, "later");
+        schedule.at(Tick(77), "a deadline");
+        let mut times = Vec::new();
+        while schedule.take().is_some() {
+            times.push(schedule.now().0);
+        }
+        assert_eq!(times, [50, 77, 100]);
+    }
+
+    #[test]
     fn time_orders_and_the_seed_breaks_ties() {
         let drain = |seed| {
-            let mut schedule = Schedule::new(&Draws::seeded(seed), Tick(10));
+            let mut schedule = Schedule::new(&Draws::seeded(seed), Tick(10), 1);
             for name in 0..20 {
                 schedule.at(Tick(30), name);
             }

@@ -239,7 +239,7 @@ impl World {
     pub(crate) fn new(options: Options, draws: Draws, keep_text: bool) -> Self {
         let hold_up_ms = 2 * options.config.idle_timeout_ms;
         let mut world = Self {
-            schedule: Schedule::new(&draws, BEGIN),
+            schedule: Schedule::new(&draws, BEGIN, options.grain_ms),
             trace: Trace::new(keep_text),
             faults: Faults::new(&draws, &options.rates),
             oracles: Oracles::new(options.config.clone(), options.seed),

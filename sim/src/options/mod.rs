@@ -72,6 +72,9 @@ pub struct Options {
     pub floor_ahead_ms: u64,
     /// Largest frame of an agent.
     pub frame_bytes_max: u64,
+    /// What takes a while ends at a multiple of so many milliseconds: 1 for any, more for worlds in which much
+    /// happens at the same moment, and just when a time is up.
+    pub grain_ms: u64,
     /// Slowest ordinary way between agent and manager.
     pub link_ms: u64,
     /// Slowest ordinary way between manager and Indexer.
@@ -125,6 +128,7 @@ impl Options {
             relays: false,
             floor_ahead_ms: 0,
             frame_bytes_max: 4_096,
+            grain_ms: 1,
             link_ms: 20,
             indexer_ms: 40,
             store_ms: 5,
@@ -157,6 +161,35 @@ impl Options {
             return 0;
         }
         2 * self.peers() * self.config.catalogue.modules().len() as u64
+    }
+
+    /// Where what happens falls on the same moments, the limits fall on them too.
+    pub(crate) fn align(&mut self) {
+        let grain = self.grain_ms;
+        if grain <= 1 {
+            return;
+        }
+        let config = &mut self.config;
+        let mut least = 8 * grain;
+        for time_ms in [
+            &mut config.request_timeout_ms,
+            &mut config.request_deadline_ms,
+            &mut config.late_write_bound_ms,
+            &mut config.delivery_deadline_ms,
+            &mut config.session_max_ms,
+        ] {
+            *time_ms = (*time_ms).max(least).next_multiple_of(grain);
+            least = *time_ms + grain;
+        }
+        for time_ms in [
+            &mut config.paused_index_deadline_ms,
+            &mut config.idle_timeout_ms,
+            &mut self.link_ms,
+            &mut self.indexer_ms,
+            &mut self.store_ms,
+        ] {
+            *time_ms = (*time_ms).max(grain).next_multiple_of(grain);
+        }
     }
 
     fn peers(&self) -> u64 {

@@ -299,6 +299,7 @@ impl Plan {
             let open_bytes = &mut options.config.open_bytes_per_connection_max;
             *open_bytes = (*open_bytes).max(8 << 20);
         }
+        options.align();
         // Who stays broken keeps nobody out.
         options.make_room();
         // A healthy Indexer answers in time.

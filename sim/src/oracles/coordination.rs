@@ -19,6 +19,8 @@ pub(super) struct Coordination {
     listed_whole: bool,
     /// Checks of a template that are not answered.
     checks: BTreeMap<RequestId, IndexId>,
+    /// The index whose template was checked last.
+    pub(super) checked: Option<IndexId>,
 }
 
 impl Oracles {
@@ -41,7 +43,7 @@ impl Oracles {
     /// The coordinator is told something.
     pub(crate) fn coordinator_hears(&mut self, event: &Event) {
         if let Event::TemplateChecked { request, .. } = event {
-            self.coordination.checks.remove(request);
+            self.coordination.checked = self.coordination.checks.remove(request);
         }
         self.clocks_heard(event);
     }

@@ -50,6 +50,8 @@ pub(super) struct Indices {
 pub(crate) enum Word {
     /// These indices become open, and nothing else happens to any.
     Opens(Vec<IndexId>),
+    /// It stays as it is, and operators are shown why.
+    Says(IndexId, String),
     /// It stops taking operations: it is not ready, or paused.
     Stops(IndexId),
     /// Whether the refusals of this session are the fault of these indices; these are open again.
@@ -109,7 +111,7 @@ impl Indices {
 impl Oracles {
     /// The coordinator is about to hear something: what it must say of the indices.
     pub(crate) fn indices_heard(&mut self, event: &Event, refusals_min: u64) -> Word {
-        let now = self.now;
+        let (now, checked) = (self.now, self.coordination.checked);
         let indices = &mut self.indices;
         match event {
             Event::Stored { agent, tallies } => Word::Opens(indices.report(now, *agent, tallies)),
@@ -146,11 +148,15 @@ impl Oracles {
                 }
             },
             Event::TemplateChecked {
-                outcome: TemplateOutcome::Different(_),
+                outcome: TemplateOutcome::Different(why),
                 ..
-            }
-            | Event::ResumeIndex { .. }
-            | Event::WallClock { .. } => Word::Opens(Vec::new()),
+            } => match checked {
+                Some(index) if indices.state(index) == IndexState::NotReady => {
+                    Word::Says(index, why.clone())
+                }
+                _ => Word::Opens(Vec::new()),
+            },
+            Event::ResumeIndex { .. } | Event::WallClock { .. } => Word::Opens(Vec::new()),
             _ => Word::Anything,
         }
     }
@@ -204,6 +210,10 @@ impl Oracles {
         let is_right = match word {
             Word::Anything => true,
             Word::Opens(opens) => opens.iter().all(is_open) && changes.len() == opens.len(),
+            Word::Says(index, why) => {
+                let shown = self.indices.shown.get(index);
+                changes.is_empty() && shown.is_some_and(|(_, detail)| detail == why)
+            }
             Word::Stops(index) => {
                 changes.len() == 1
                     && matches!(
@@ -227,8 +237,12 @@ impl Oracles {
                 let are_held = held
                     .iter()
                     .all(|index| self.indices.state(*index) == IndexState::Held);
+                let opened = changes
+                    .iter()
+                    .filter(|(_, state)| *state == IndexState::Open);
                 are_held
                     && opens.iter().all(is_open)
+                    && opened.count() == opens.len()
                     && commands.iter().filter(|command| says(command)).count() == 1
             }
         };
