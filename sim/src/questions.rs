@@ -88,10 +88,26 @@ impl World {
     }
 
     pub(crate) fn ask_health(&mut self, exchange: Exchange) -> HealthOutcome {
-        self.ask(exchange, &request::health()).map_or(
+        let heard = self.ask(exchange, &request::health());
+        let outcome = heard.map_or(
             HealthOutcome::Unready(Unready::Unreachable),
             |(status, body)| answer::health(status, &body),
-        )
+        );
+        // Operators are told what to repair.
+        let why = match self.indexer.refuses {
+            Some(why @ (Unready::Unauthorized | Unready::Forbidden)) => Some(why),
+            Some(_) => Some(Unready::Initializing),
+            None => None,
+        };
+        if exchange == Exchange::Sound
+            && let Some(why) = why
+            && outcome != HealthOutcome::Unready(why)
+        {
+            let expected = format!("the Indexer is not ready: {why:?}");
+            self.oracles
+                .fail("P-8 health", expected, format!("{outcome:?}"));
+        }
+        outcome
     }
 
     pub(crate) fn ask_for_writer_index(&mut self, exchange: Exchange) -> IndexOutcome {

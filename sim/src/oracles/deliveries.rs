@@ -88,6 +88,13 @@ impl Oracles {
             return;
         };
         match outcome {
+            BulkOutcome::Refused {
+                refusal: Refusal::Malformed,
+                ..
+            } => self.splits.refused(shard, &parts),
+            _ => self.splits.answered(&parts),
+        }
+        match outcome {
             BulkOutcome::Answered { parts: outcomes } if outcomes.len() == parts.len() => {
                 for (part, outcome) in parts.iter().zip(outcomes) {
                     self.heard_refused(part, outcome);
@@ -146,6 +153,8 @@ impl Oracles {
     fn must_wait(&mut self, session: SessionId) {
         let (now, until) = (self.now, self.now + self.shortest_wait_ms());
         let longest_ms = self.config.retry_max_ms;
+        // Halves that may not be sent go back to the others.
+        self.splits.forget(session);
         match self.deliveries.session_pauses.entry(session) {
             Entry::Vacant(first) => {
                 first.insert((until, now));
@@ -214,6 +223,7 @@ impl Oracles {
                     );
                     self.fail("P-8 requests", expected, seen);
                 }
+                self.judge_split(shard, parts);
                 for part in parts {
                     self.judge_part(shard, part, commands);
                 }

@@ -25,6 +25,7 @@ mod offer;
 mod rest;
 mod sessions;
 mod sources;
+mod splits;
 mod starts;
 mod verdicts;
 mod versions;
@@ -114,6 +115,7 @@ pub(crate) struct Oracles {
     indices: indices::Indices,
     listings: listings::Listings,
     loads: loads::Loads,
+    splits: splits::Splits,
     agents: agents::Agents,
     documents: documents::Documents,
     versions: versions::Versions,
@@ -162,6 +164,7 @@ impl Oracles {
             indices: indices::Indices::default(),
             listings: listings::Listings::default(),
             loads: loads::Loads::default(),
+            splits: splits::Splits::default(),
             agents: agents::Agents::default(),
             documents: documents::Documents::default(),
             versions: versions::Versions::default(),

@@ -442,6 +442,7 @@ impl Oracles {
     /// A shard forgets what it holds of a session.
     pub(crate) fn discarded(&mut self, session: SessionId) {
         self.loads.forget(session);
+        self.splits.forget(session);
         match self.sessions.get_mut(&session) {
             Some(known) if known.open => {
                 known.open = false;
@@ -467,6 +468,7 @@ impl Oracles {
         self.deliveries = super::deliveries::Deliveries::default();
         self.live.clear();
         self.loads = super::loads::Loads::default();
+        self.splits = super::splits::Splits::default();
         self.coordinator_gone();
         for known in self.sessions.values_mut() {
             known.gone = true;

@@ -1,0 +1,84 @@
+//! A request that was refused whole as malformed is never sent again as it was: its halves are tried, so that one
+//! document that cannot be taken is found among thousands (`docs/protocol.md` section 8). A session that has to wait
+//! forgets its halves: it begins again with the whole.
+
+use std::collections::VecDeque;
+
+use inventory_sync_core::document::Part;
+use inventory_sync_core::id::SessionId;
+
+use super::Oracles;
+
+/// Requests that are remembered: a shard has few in the air.
+const REQUESTS_MAX: usize = 64;
+
+/// Requests that were refused, the latest last.
+#[derive(Debug, Default)]
+pub(super) struct Splits {
+    refused: VecDeque<(u16, Vec<Part>)>,
+}
+
+impl Splits {
+    /// A request was refused whole.
+    pub(super) fn refused(&mut self, shard: u16, parts: &[Part]) {
+        let operations: u64 = parts.iter().map(|part| part.ordinals.count()).sum();
+        if operations < 2 {
+            return;
+        }
+        if self.refused.len() == REQUESTS_MAX {
+            self.refused.pop_front();
+        }
+        self.refused.push_back((shard, parts.to_vec()));
+    }
+
+    /// Something else became of operations: what they were sent with says nothing any more.
+    pub(super) fn answered(&mut self, parts: &[Part]) {
+        self.refused.retain(|(_, refused)| {
+            !refused
+                .iter()
+                .any(|one| parts.iter().any(|part| meets(part, one)))
+        });
+    }
+
+    pub(super) fn forget(&mut self, session: SessionId) {
+        self.refused
+            .retain(|(_, refused)| refused.iter().all(|part| part.session != session));
+    }
+}
+
+/// Whether both hold an operation.
+fn meets(one: &Part, other: &Part) -> bool {
+    one.session == other.session
+        && one.class == other.class
+        && one
+            .ordinals
+            .as_slice()
+            .iter()
+            .any(|run| other.ordinals.missing_in(*run).count() < run.count())
+}
+
+/// Whether one holds all operations of the other.
+fn holds(one: &Part, other: &Part) -> bool {
+    let runs = other.ordinals.as_slice();
+    one.session == other.session
+        && one.class == other.class
+        && runs
+            .iter()
+            .all(|run| one.ordinals.missing_in(*run).is_empty())
+}
+
+impl Oracles {
+    /// A request is about to be sent.
+    pub(super) fn judge_split(&mut self, shard: u16, parts: &[Part]) {
+        let again = self.splits.refused.iter().find(|(of, refused)| {
+            *of == shard
+                && refused
+                    .iter()
+                    .all(|one| parts.iter().any(|part| holds(part, one)))
+        });
+        if let Some((_, refused)) = again {
+            let expected = format!("{refused:?}, which was refused whole, in halves");
+            self.fail("P-8 split", expected, format!("{parts:?}"));
+        }
+    }
+}
