@@ -3,7 +3,7 @@
 //! What it holds and what it still owes the manager is in [`outbox`](crate::outbox); it survives a crash of
 //! the machine.
 
-use inventory_sync_core::agent::{self, Agent, Command, Event, Frame, Message};
+use inventory_sync_core::agent::{self, Agent, Command, Event, Frame, Message, State};
 use inventory_sync_core::document::Run;
 use inventory_sync_core::id::{AgentId, ConnectionId, ModuleId, SessionId, Version};
 use inventory_sync_core::time::Tick;
@@ -436,21 +436,36 @@ impl World {
         self.oracles
             .rolled_back(node.id, module_id(module), backoff_ms);
         lane.work.episode();
-        if retry_at.is_some_and(|at| at > now)
-            && lane.work.chance(500_000)
-            && let Some(renewed) = lane.outbox.renew(job, &mut lane.work)
-        {
+        if retry_at.is_some_and(|at| at > now) && lane.work.chance(500_000) {
             self.schedule.after(
                 0,
-                Occurrence::AgentTold {
+                Occurrence::RowsReadAnew {
                     agent,
                     life,
                     module,
-                    event: Box::new(Event::Sync {
-                        job: Box::new(renewed),
-                    }),
+                    job,
                 },
             );
+        }
+    }
+
+    /// A module reads the rows of its job anew, if no session has begun meanwhile: behind a standstill one has.
+    pub(crate) fn read_rows_anew(
+        &mut self,
+        (agent, life, module): (usize, u32, usize),
+        job: agent::JobId,
+    ) {
+        let node = self.agents.get_mut(agent);
+        let Some(node) = node.filter(|node| node.alive && node.life == life) else {
+            return;
+        };
+        let lane = &mut node.lanes[module];
+        if !matches!(lane.machine.state(), State::Backoff | State::Connecting) {
+            return;
+        }
+        if let Some(renewed) = lane.outbox.renew(job, &mut lane.work) {
+            let job = Box::new(renewed);
+            self.tell_agent(agent, life, module, Event::Sync { job });
         }
     }
 

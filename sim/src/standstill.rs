@@ -55,6 +55,7 @@ impl World {
         match occurrence {
             Occurrence::AgentTick { agent, .. }
             | Occurrence::AgentTold { agent, .. }
+            | Occurrence::RowsReadAnew { agent, .. }
             | Occurrence::ConnectDone { agent, .. }
             | Occurrence::SyncDue { agent, .. } => paused(*agent),
             Occurrence::Frame {

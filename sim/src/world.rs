@@ -124,6 +124,12 @@ pub(crate) enum Occurrence {
         module: usize,
         event: Box<inventory_sync_core::agent::Event<Packet>>,
     },
+    RowsReadAnew {
+        agent: usize,
+        life: u32,
+        module: usize,
+        job: inventory_sync_core::agent::JobId,
+    },
     ConnectDone {
         agent: usize,
         life: u32,
@@ -399,6 +405,12 @@ impl World {
                 module,
                 event,
             } => self.tell_agent(agent, life, module, *event),
+            Occurrence::RowsReadAnew {
+                agent,
+                life,
+                module,
+                job,
+            } => self.read_rows_anew((agent, life, module), job),
             Occurrence::ConnectDone { agent, life } => self.connect_done(agent, life),
             Occurrence::StartAgent(agent) => self.start_agent(agent),
             Occurrence::CrashAgent { agent, life } => {

@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use inventory_sync_core::document::Part;
+use inventory_sync_core::document::{Class, Part};
 use inventory_sync_core::id::SessionId;
 
 use super::Oracles;
@@ -22,7 +22,9 @@ impl Splits {
     /// A request was refused whole.
     pub(super) fn refused(&mut self, shard: u16, parts: &[Part]) {
         let operations: u64 = parts.iter().map(|part| part.ordinals.count()).sum();
-        if operations < 2 {
+        // Deletes may have to wait for their lane's taint, and go back to the others.
+        let may_wait = parts.iter().any(|part| part.class != Class::Upsert);
+        if operations < 2 || may_wait {
             return;
         }
         if self.refused.len() == REQUESTS_MAX {
