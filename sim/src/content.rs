@@ -406,8 +406,9 @@ mod tests {
         for number in 0..200 {
             let content = Content(number);
             let payload = String::from_utf8(content.payload()).unwrap();
+            // Read as far as its odd members need not be understood.
             assert!(
-                serde_json::from_str::<serde_json::Value>(&payload).is_ok(),
+                serde_json::from_str::<BTreeMap<String, &RawValue>>(&payload).is_ok(),
                 "{payload}"
             );
             if content.form() != Form::Plain {

@@ -53,6 +53,50 @@ impl Judge {
     }
 }
 
+/// The judge passes what is not changed: else everything would count as caught. A build that was broken off may
+/// have left files that cannot be linked, so that everything would count as not viable: it is begun anew.
+pub fn judge_unchanged(tree: &Path, judge: Judge) -> Result<(), Failure> {
+    let mut build = judge_command(tree, judge);
+    build.arg("--no-run");
+    if step("the judge is built", &mut build).is_err() {
+        let incremental = build_dir().join("mutants/incremental");
+        let _ = fs::remove_dir_all(incremental);
+        step("the judge is built, from the start", &mut build)?;
+    }
+    step(
+        "the judge, without a mutant",
+        &mut judge_command(tree, judge),
+    )
+}
+
+fn judge_command(tree: &Path, judge: Judge) -> Command {
+    let mut command = cargo();
+    command.args(["test", "-q", "--profile", "mutants"]);
+    for package in judge.packages() {
+        command.args(["-p", package]);
+    }
+    command.args(judge.tests());
+    in_tree(&mut command, tree);
+    command
+}
+
+/// Where the copy of the tree is built.
+fn build_dir() -> PathBuf {
+    run::target_dir().join("mutants/build")
+}
+
+/// As each judge runs, with a mutant or without.
+fn in_tree(command: &mut Command, tree: &Path) {
+    command
+        .current_dir(tree)
+        .env("CARGO_TARGET_DIR", build_dir())
+        // One function of one crate changes each time.
+        .env("CARGO_INCREMENTAL", "1")
+        .env("INVENTORY_JUDGE_SEEDS", JUDGE_SEEDS)
+        .env("INVENTORY_JUDGE_FIRST_FINDING", "1")
+        .stdin(Stdio::null());
+}
+
 /// Runs cargo-mutants on a few, in place: the copy of the tree keeps its build warm.
 pub fn judge_some(
     tool: &Path,
@@ -63,19 +107,13 @@ pub fn judge_some(
 ) -> Result<Vec<(String, String)>, Failure> {
     let out = folder(judge);
     let mut command = Command::new(tool);
+    in_tree(&mut command, tree);
     command
-        .current_dir(tree)
-        .env("CARGO_TARGET_DIR", run::target_dir().join("mutants/build"))
-        // One function of one crate changes each time.
-        .env("CARGO_INCREMENTAL", "1")
-        .env("INVENTORY_JUDGE_SEEDS", JUDGE_SEEDS)
-        .env("INVENTORY_JUDGE_FIRST_FINDING", "1")
         .args(["mutants", "--in-place", "--baseline", "skip"])
         .args(["--timeout", TIMEOUT_SECONDS, "--no-shuffle"])
         .args(["--profile", "mutants", "-p", "inventory-sync-core"])
         .arg("--output")
-        .arg(&out)
-        .stdin(Stdio::null());
+        .arg(&out);
     for package in judge.packages() {
         command.args(["--test-package", package]);
     }

@@ -16,6 +16,7 @@ mod report;
 mod results;
 mod tree;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use crate::{Failure, machine};
@@ -96,9 +97,11 @@ pub fn mutants(options: &Options) -> Result<(), Failure> {
     for judge in &options.judges {
         let mut results = Results::read(*judge);
         results.take(judge::left_over(*judge, &all));
-        if options.is_again {
-            results.forget_missed();
-        }
+        let mut again = if options.is_again {
+            results.missed()
+        } else {
+            BTreeSet::new()
+        };
         let simulator = (*judge == Judge::All).then(|| Results::read(Judge::Simulator));
         if let Some(simulator) = &simulator {
             // The simulator is one of all tests.
@@ -107,18 +110,31 @@ pub fn mutants(options: &Options) -> Result<(), Failure> {
         // What the simulator has not judged is not for all tests yet.
         let is_asked = |mutant: &Mutant| simulator.as_ref().is_none_or(|known| known.has(mutant));
         let until = Instant::now() + share;
+        let mut is_proven = false;
         loop {
+            let is_done = |each: &Mutant| results.has(each) && !again.contains(&each.key);
             let open: Vec<&Mutant> = sample
                 .iter()
-                .filter(|each| !results.has(each) && is_asked(each))
+                .filter(|each| !is_done(each) && is_asked(each))
                 .collect();
-            let done = sample.iter().filter(|each| results.has(each)).count();
-            eprintln!("   {}: {done} of {} judged", judge.name(), sample.len());
+            let left = open.len();
+            eprintln!(
+                "   {}: {left} of {} to be judged",
+                judge.name(),
+                sample.len()
+            );
             if open.is_empty() || Instant::now() >= until {
                 break;
             }
+            if !std::mem::replace(&mut is_proven, true) {
+                judge::judge_unchanged(&tree, *judge)?;
+            }
             let some = of_one_file(&open);
-            results.take(judge::judge_some(&tool, &tree, *judge, &all, &some)?);
+            let found = judge::judge_some(&tool, &tree, *judge, &all, &some)?;
+            for (key, _) in &found {
+                again.remove(key);
+            }
+            results.take(found);
             results.write(*judge)?;
         }
         results.write(*judge)?;

@@ -1,6 +1,6 @@
 //! What became of mutants: one file for each judge, which grows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -56,9 +56,10 @@ impl Results {
             .collect()
     }
 
-    /// What was missed is open again.
-    pub fn forget_missed(&mut self) {
-        self.0.retain(|_, outcome| outcome != "missed");
+    /// Those that nobody noticed, by key.
+    pub fn missed(&self) -> BTreeSet<String> {
+        let missed = self.0.iter().filter(|(_, outcome)| *outcome == "missed");
+        missed.map(|(key, _)| key.clone()).collect()
     }
 
     /// Keeps them.
