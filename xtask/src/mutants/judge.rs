@@ -59,8 +59,11 @@ pub fn judge_unchanged(tree: &Path, judge: Judge) -> Result<(), Failure> {
     let mut build = judge_command(tree, judge);
     build.arg("--no-run");
     if step("the judge is built", &mut build).is_err() {
-        let incremental = build_dir().join("mutants/incremental");
-        let _ = fs::remove_dir_all(incremental);
+        let mut clean = cargo();
+        clean.args(["clean", "-q", "--profile", "mutants"]);
+        clean.args(["-p", "inventory-sync-core", "-p", "inventory-sim"]);
+        in_tree(&mut clean, tree);
+        step("what was broken off is removed", &mut clean)?;
         step("the judge is built, from the start", &mut build)?;
     }
     step(
