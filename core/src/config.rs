@@ -314,3 +314,18 @@ pub fn is_cluster_name(name: &str) -> bool {
             .bytes()
             .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cluster_names_that_can_stand_in_an_id() {
+        for name in ["a", "0", "-", "wazuh", "eu-west-1"] {
+            assert!(is_cluster_name(name), "{name:?}");
+        }
+        for name in ["", "A", "a_b", "a b", "é", "a.b", "a\n"] {
+            assert!(!is_cluster_name(name), "{name:?}");
+        }
+    }
+}

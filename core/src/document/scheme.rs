@@ -129,3 +129,24 @@ pub(super) fn write_escaped(text: &str, out: &mut Vec<u8>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Ids mostly need no escape; those that do have any.
+        #[test]
+        fn escaped_text_has_as_many_bytes_as_was_said(
+            text in prop::string::string_regex("[ -~\u{0}-\u{20}é\"\\\\]{0,24}").unwrap(),
+        ) {
+            let mut out = Vec::new();
+            write_escaped(&text, &mut out);
+            prop_assert_eq!(escaped_bytes(&text), out.len());
+            let quoted = [b"\"".as_slice(), &out, b"\""].concat();
+            prop_assert_eq!(serde_json::from_slice::<String>(&quoted).unwrap(), text);
+        }
+    }
+}

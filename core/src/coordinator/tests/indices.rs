@@ -224,6 +224,10 @@ fn fault_needs_fifty_refusals_more_than_half_and_three_agents() {
 fn fault_is_judged_within_a_minute() {
     assert!(is_fault(30_000, &[(1, 0, 30), (2, 0, 30), (3, 0, 30)]));
     assert!(
+        is_fault(30_000, &[(1, 0, 30), (2, 0, 11), (3, 0, 30)]),
+        "the first is a minute old, no more"
+    );
+    assert!(
         !is_fault(30_001, &[(1, 0, 30), (2, 0, 11), (3, 0, 30)]),
         "the first is too old"
     );

@@ -169,7 +169,7 @@ const fn unit(byte: u8) -> u32 {
     if byte < 0x80 {
         byte as u32
     } else {
-        byte as u32 | 0x1000_0000
+        byte as u32 + 0x1000_0000
     }
 }
 

@@ -178,3 +178,15 @@ fn only_the_lowest_failures_are_kept() {
         }
     );
 }
+
+#[test]
+fn failures_that_are_kept_are_few_and_the_lowest() {
+    let mut lowest = Lowest::new(3);
+    for seq in (0..1_000).rev() {
+        lowest.offer(seq, || Flaw::NotJson.failure(seq));
+        assert!(lowest.kept.len() < 6, "{} are kept", lowest.kept.len());
+    }
+    let Failures { lowest, total } = lowest.finish();
+    let seqs: Vec<u32> = lowest.iter().map(|failure| failure.seq).collect();
+    assert_eq!((seqs, total), (vec![0, 1, 2], 1_000));
+}
