@@ -3,18 +3,13 @@
 //! What it holds and what it still owes the manager is in [`outbox`](crate::outbox); it survives a crash of
 //! the machine.
 
-use inventory_sync_core::agent::{self, Agent, Command, Event, Frame, Message, State};
-use inventory_sync_core::document::Run;
-use inventory_sync_core::id::{AgentId, ConnectionId, ModuleId, SessionId, Version};
+use inventory_sync_core::agent::{self, Agent, Command, Event, Message, State};
+use inventory_sync_core::id::{AgentId, ConnectionId, ModuleId, Version};
 use inventory_sync_core::time::Tick;
-use inventory_sync_core::wire::{
-    self, AgentInfo, BatchBuilder, Hello, Item, NotAdded, Operation, PROTOCOL_VERSION,
-};
+use inventory_sync_core::wire::{self, AgentInfo, Hello, PROTOCOL_VERSION};
 
 use crate::faults::{Fault, Faults};
 use crate::network::Packet;
-use crate::odd_json::no_document;
-use crate::oracles::{Body, OfferedItem};
 use crate::outbox::Outbox;
 use crate::streams::Stream;
 use crate::trace::Node;
@@ -481,78 +476,6 @@ impl World {
         self.oracles.conserved(node.id, module_id(module), held);
     }
 
-    /// Packs rows into frames.
-    fn pack(
-        &self,
-        agent: usize,
-        module: usize,
-        session: SessionId,
-        run: Run,
-        bytes_max: u64,
-    ) -> Vec<Frame<Packet>> {
-        let lane = &self.agents[agent].lanes[module];
-        let limit = usize::try_from(self.options.frame_bytes_max).unwrap_or(usize::MAX);
-        let mut frames = Vec::new();
-        let mut bytes = 0;
-        let mut first = run.first;
-        while first <= run.last && (frames.is_empty() || bytes < bytes_max) {
-            let mut batch = BatchBuilder::new(session.0, limit);
-            let mut next = first;
-            let mut single = None;
-            while next <= run.last {
-                let Some(item) = lane.outbox.row(next) else {
-                    break;
-                };
-                let texts = self.item_texts(*item, next);
-                let wired = wire_item(*item, next, &texts);
-                if batch.is_empty() && run.first == run.last {
-                    single = Some(wire::encode_data(session.0, &wired));
-                    next += 1;
-                    break;
-                }
-                match batch.push(&wired) {
-                    Ok(()) => next += 1,
-                    Err(NotAdded::Full | NotAdded::TooLarge) => break,
-                }
-            }
-            if next == first {
-                break;
-            }
-            let packet = Packet::new(single.unwrap_or_else(|| batch.finish()));
-            bytes += packet.bytes().len() as u64;
-            frames.push(Frame {
-                run: Run::new(first, next - 1),
-                payload: packet,
-            });
-            first = next;
-        }
-        frames
-    }
-
-    /// Id, index and payload of an item as they are sent.
-    fn item_texts(&self, item: OfferedItem, seq: u32) -> (String, String, Option<Vec<u8>>) {
-        let index = self
-            .options
-            .config
-            .catalogue
-            .index_name(item.key.index())
-            .to_owned();
-        match item.body {
-            Body::Upsert(content) => (item.key.id(), index, Some(content.payload())),
-            Body::Delete => (item.key.id(), index, None),
-            Body::BadPayload => {
-                let payload = no_document(self.options.seed ^ u64::from(seq));
-                (item.key.id(), index, Some(payload.to_vec()))
-            }
-            Body::BadName if seq.is_multiple_of(2) => (
-                item.key.id(),
-                "no-such-index".to_owned(),
-                Some(b"{}".to_vec()),
-            ),
-            Body::BadName => (String::new(), index, Some(b"{}".to_vec())),
-        }
-    }
-
     /// The agent's process dies: its machines are lost, its outbox is kept.
     pub(crate) fn crash_agent(&mut self, agent: usize, down_ms: u64) {
         let node = &mut self.agents[agent];
@@ -602,24 +525,5 @@ impl World {
                 },
             );
         }
-    }
-}
-
-fn wire_item<'a>(
-    item: OfferedItem,
-    seq: u32,
-    texts: &'a (String, String, Option<Vec<u8>>),
-) -> Item<'a> {
-    Item {
-        seq: u64::from(seq),
-        operation: if item.body == Body::Delete {
-            Operation::Delete
-        } else {
-            Operation::Upsert
-        },
-        id: &texts.0,
-        index: &texts.1,
-        data: texts.2.as_deref(),
-        version: 0,
     }
 }

@@ -45,6 +45,7 @@ mod odd_json;
 mod options;
 mod oracles;
 mod outbox;
+mod packing;
 mod pending;
 mod phases;
 mod process;

@@ -1,5 +1,5 @@
-//! What operators are told of a shard: each fact that is counted has happened, once, to whom it says
-//! (`docs/protocol.md` section 10), for an alarm that is false or missing is found by nobody else.
+//! What operators are told of a shard: each fact that is counted has happened, once, to whom it says:
+//! for a count that is wrong, or an alarm that is missing, is found by nobody else.
 
 use inventory_sync_core::id::{NO_SESSION, Peer, SessionId};
 use inventory_sync_core::manager::{Command, Observation, Reply};
