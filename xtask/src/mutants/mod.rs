@@ -97,16 +97,16 @@ pub fn mutants(options: &Options) -> Result<(), Failure> {
     for judge in &options.judges {
         let mut results = Results::read(*judge);
         results.take(judge::left_over(*judge, &all));
-        let mut again = if options.is_again {
-            results.missed()
-        } else {
-            BTreeSet::new()
-        };
         let simulator = (*judge == Judge::All).then(|| Results::read(Judge::Simulator));
         if let Some(simulator) = &simulator {
             // The simulator is one of all tests.
             results.take(simulator.caught());
         }
+        let mut again = if options.is_again {
+            results.missed()
+        } else {
+            BTreeSet::new()
+        };
         // What the simulator has not judged is not for all tests yet.
         let is_asked = |mutant: &Mutant| simulator.as_ref().is_none_or(|known| known.has(mutant));
         let until = Instant::now() + share;
@@ -135,6 +135,10 @@ pub fn mutants(options: &Options) -> Result<(), Failure> {
                 again.remove(key);
             }
             results.take(found);
+            // Deleted fields are judged unasked, also those that the simulator notices.
+            if let Some(simulator) = &simulator {
+                results.take(simulator.caught());
+            }
             results.write(*judge)?;
         }
         results.write(*judge)?;
