@@ -106,7 +106,7 @@ mod tests {
         for member in ODD_MEMBERS {
             let document = format!("{{{member}}}");
             let read = serde_json::from_str::<Map<String, Value>>(&document);
-            // Half of a pair: the grammar allows it, and so do Indexers; that reader does not.
+            // Half of a pair: the grammar allows it, that reader does not.
             let is_half = document.contains(r#":"\ud83e"#) || document.contains(r#":"\udded"#);
             assert_eq!(read.is_err(), is_half, "{document}");
         }
