@@ -91,7 +91,7 @@ impl Oracles {
             BulkOutcome::Refused {
                 refusal: Refusal::Malformed,
                 ..
-            } => self.splits.refused(shard, &parts),
+            } => self.splits.refused(self.now, shard, &parts),
             _ => self.splits.answered(&parts),
         }
         match outcome {
