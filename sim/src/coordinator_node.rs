@@ -20,7 +20,6 @@ impl World {
         };
         self.trace.note(now, Node::Coordinator, '<', &event);
         self.oracles.coordinator_hears(&event);
-        self.oracles.listings_heard(&event);
         let word = self
             .oracles
             .indices_heard(&event, self.options.fault_refusals_min);

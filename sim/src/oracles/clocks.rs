@@ -75,10 +75,15 @@ impl Oracles {
         clock.above(now, floor);
     }
 
+    /// What the clock of a shard reads now, in milliseconds since the Unix epoch, if it was told anything.
+    pub(super) fn shard_clock_ms(&self, shard: u16) -> Option<u64> {
+        let clock = self.clocks.shards.get(&shard)?;
+        Some(clock.unix_ms(self.now))
+    }
+
     /// A shard wants a higher bound: for its own clock, never for one agent.
     pub(super) fn judge_bound_wanted(&mut self, shard: u16, beyond: Version) {
-        let clock = self.clocks.shards.get(&shard).copied().unwrap_or_default();
-        let reading = Version::from_unix_ms(clock.unix_ms(self.now));
+        let reading = Version::from_unix_ms(self.shard_clock_ms(shard).unwrap_or(0));
         if beyond != reading {
             let expected =
                 format!("a bound beyond {reading}, which the clock of shard {shard} reads");

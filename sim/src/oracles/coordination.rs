@@ -46,6 +46,7 @@ impl Oracles {
             self.coordination.checked = self.coordination.checks.remove(request);
         }
         self.clocks_heard(event);
+        self.listings_heard(event);
     }
 
     /// The process is gone.

@@ -88,13 +88,6 @@ impl Oracles {
             return;
         };
         match outcome {
-            BulkOutcome::Refused {
-                refusal: Refusal::Malformed,
-                ..
-            } => self.splits.refused(self.now, shard, &parts),
-            _ => self.splits.answered(&parts),
-        }
-        match outcome {
             BulkOutcome::Answered { parts: outcomes } if outcomes.len() == parts.len() => {
                 for (part, outcome) in parts.iter().zip(outcomes) {
                     self.heard_refused(part, outcome);
@@ -120,6 +113,10 @@ impl Oracles {
                 let until = self.now + self.shortest_wait_ms();
                 self.deliveries.shard_pauses.insert(shard, until);
             }
+            BulkOutcome::Refused {
+                refusal: Refusal::Malformed,
+                ..
+            } => self.splits.refused(self.now, shard, &parts),
             BulkOutcome::Refused { .. } | BulkOutcome::ReadFailed { .. } => {}
         }
     }
@@ -153,8 +150,6 @@ impl Oracles {
     fn must_wait(&mut self, session: SessionId) {
         let (now, until) = (self.now, self.now + self.shortest_wait_ms());
         let longest_ms = self.config.retry_max_ms;
-        // Halves that may not be sent go back to the others.
-        self.splits.forget(session);
         match self.deliveries.session_pauses.entry(session) {
             Entry::Vacant(first) => {
                 first.insert((until, now));

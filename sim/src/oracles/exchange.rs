@@ -202,7 +202,6 @@ impl Oracles {
                 Heard::Other
             }
             Event::WallClock { unix_ms } => {
-                self.versions.clock_fed(shard, *unix_ms);
                 self.shard_reads(shard, *unix_ms);
                 Heard::Time
             }

@@ -112,7 +112,7 @@ impl Listings {
 
 impl Oracles {
     /// The coordinator is about to hear something of listings.
-    pub(crate) fn listings_heard(&mut self, event: &Event) {
+    pub(super) fn listings_heard(&mut self, event: &Event) {
         let since = self.now;
         let listings = &mut self.listings;
         listings.answers = None;

@@ -442,7 +442,6 @@ impl Oracles {
     /// A shard forgets what it holds of a session.
     pub(crate) fn discarded(&mut self, session: SessionId) {
         self.loads.forget(session);
-        self.splits.forget(session);
         match self.sessions.get_mut(&session) {
             Some(known) if known.open => {
                 known.open = false;

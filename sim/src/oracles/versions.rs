@@ -17,8 +17,6 @@ pub(super) struct Versions {
     owners: BTreeMap<(AgentId, Version), SessionId>,
     /// The highest version of each agent that former processes sent.
     former: BTreeMap<AgentId, Version>,
-    /// What each shard was last told of the wall clock, in milliseconds since the Unix epoch.
-    clocks: BTreeMap<u16, u64>,
 }
 
 /// A floor that an agent states counts up to so far ahead of the clock (`docs/protocol.md` section 5).
@@ -44,12 +42,6 @@ impl Versions {
             let highest = self.former.entry(*agent).or_default();
             *highest = (*highest).max(*version);
         }
-        self.clocks.clear();
-    }
-
-    /// A shard reads the wall clock.
-    pub(super) fn clock_fed(&mut self, shard: u16, unix_ms: u64) {
-        self.clocks.insert(shard, unix_ms);
     }
 
     /// The grant of that agent that lies too close to this one, if there is one.
@@ -71,8 +63,7 @@ impl Oracles {
     /// The floor that an agent states, as far as its shard must heed it: its clock runs on from the last
     /// reading of the wall clock, and never goes back.
     pub(super) fn counted_floor(&self, shard: u16, stated: Version) -> Version {
-        let clock = self.versions.clocks.get(&shard);
-        clock.map_or(Version(0), |unix_ms| {
+        self.shard_clock_ms(shard).map_or(Version(0), |unix_ms| {
             stated.min(Version::from_unix_ms(unix_ms + FLOOR_AHEAD_MAX_MS))
         })
     }
