@@ -48,9 +48,10 @@ impl Oracles {
                 && !ack.detail.is_empty()
         };
         let answers = end_acks(commands, session).filter(is_answer).count();
-        // At the same tick its time may be up.
+        // At the same tick its time may be up: its own, or that of its delivery.
+        let of_time = [Reason::SessionTimeout, Reason::IndexerUnavailable];
         let is_over = end_acks(commands, session)
-            .any(|(to, ack)| to != peer && ack.reason == Reason::SessionTimeout);
+            .any(|(to, ack)| to != peer && of_time.contains(&ack.reason));
         let touches = commands.iter().any(|command| match command {
             Command::Plan { session: of, .. } => *of == session,
             Command::Discard { session: of } => *of == session && !is_over,
