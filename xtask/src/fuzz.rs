@@ -138,11 +138,7 @@ fn selected(target: Option<&str>) -> Result<Vec<String>, Failure> {
 
 /// Builds targets into a folder of their own; says where the programs are.
 fn build(targets: &[String]) -> Result<PathBuf, Failure> {
-    let host = run::output(Command::new("rustc").arg("-vV"))?;
-    let host = host
-        .lines()
-        .find_map(|line| line.strip_prefix("host: "))
-        .ok_or_else(|| Failure::step("rustc does not say what machine this is"))?;
+    let host = run::host()?;
     let folder = run::target_dir().join("fuzz/build");
     step(
         "fuzz targets",
@@ -152,7 +148,7 @@ fn build(targets: &[String]) -> Result<PathBuf, Failure> {
             // By name: a program without the engine cannot be linked with its coverage.
             .args(targets.iter().flat_map(|target| ["--bin", target]))
             // Named, so that build scripts and macros are not instrumented.
-            .args(["--target", host])
+            .args(["--target", &host])
             .env("CARGO_TARGET_DIR", &folder)
             .env_remove("CARGO_ENCODED_RUSTFLAGS")
             .env("RUSTFLAGS", COVERAGE.join(" ")),

@@ -6,6 +6,7 @@
 //!  cargo xtask test ──▶ system packages ─▶ every test ─▶ equal hashes ─▶ bug bank
 //!  cargo xtask bench ─▶ release programs ─▶ `inventory-bench`
 //!  cargo xtask chaos ─▶ system packages ─▶ programs ─▶ `inventory-chaos`, the kill −9 campaign
+//!  cargo xtask hunt ─▶ the simulator laid out by what runs ─▶ `inventory-sim hunt`
 //!  cargo xtask mutants ─▶ cargo-mutants on a copy of the tree ─▶ docs/mutants.md
 //!  cargo xtask ci   ──▶ lint (format, clippy, generated code) ─▶ the same test
 //! ```
@@ -17,6 +18,7 @@ mod bench;
 mod chaos;
 mod demo;
 mod fuzz;
+mod hunt;
 mod machine;
 mod mutants;
 mod planted;
@@ -49,6 +51,9 @@ Usage: cargo xtask COMMAND
                      --sessions: also captured ones
   hashes             Run the simulator's seeds in a debug and a release build and compare
                      the hashes of their traces
+  hunt …             Build the simulator as fast as it can be and let it hunt; what follows is the
+                     hunt's own (--minutes N, --jobs N, …). With `rustup component add llvm-tools`
+                     the build is laid out by what ran in a first one
   bug-bank           Plant bugs, one after the other, and see each one found
   mutants [--judge simulator|all] [--sample N] [--minutes M] [--again]
                      Put small faults into core/, one at a time, and count which its judges
@@ -105,6 +110,7 @@ fn dispatch(args: &[String]) -> Result<(), Failure> {
         "mutants" => mutants::mutants(&mutants::Options::read(options)?),
         "demo" => demo::demo(&demo::Options::read(options)?),
         "fuzz" => fuzz::fuzz(options),
+        "hunt" => hunt::hunt(options),
         "codegen" => verify::codegen(options.iter().any(|option| option == "--check"), options),
         plain => {
             if let Some(option) = options.first() {

@@ -21,6 +21,16 @@ pub fn target_dir() -> PathBuf {
     }
 }
 
+/// What kind of machine the compiler builds for when nothing is said.
+pub fn host() -> Result<String, Failure> {
+    let version = output(Command::new("rustc").arg("-vV"))?;
+    version
+        .lines()
+        .find_map(|line| line.strip_prefix("host: "))
+        .map(str::to_owned)
+        .ok_or_else(|| Failure::step("rustc does not say what machine this is"))
+}
+
 /// The cargo that started us, at the top of the tree.
 pub fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
