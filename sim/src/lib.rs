@@ -23,22 +23,24 @@
 //!
 //! Deliberately absent: threads, real time, and any knowledge of what a machine *means* to do.
 
+mod agent_modules;
 mod agent_node;
 mod bulk;
 pub mod chart;
 mod choices;
 mod clones;
+mod connections;
 mod content;
 mod coordinator_node;
 mod coverage;
 mod fault_kinds;
 mod faults;
 mod finding;
+mod frames;
 mod hostile;
 mod indexer_control;
 mod indexer_node;
 mod leftovers;
-mod links;
 mod manager_node;
 mod network;
 mod odd_json;
