@@ -163,6 +163,8 @@ bugs! {
     PartialRefreshTaken,
     /// A listing that missed a shard counts.
     PartialListingTaken,
+    /// One document whose checksum has an odd shape makes the listing of all on its page fail.
+    OddChecksumSpoilsPage,
     /// A listed document of another overlay counts as ours.
     OverlayNotCompared,
     /// Of several operations on one document each is sent.
@@ -212,6 +214,8 @@ bugs! {
     RetryNeverArmed,
     /// A lost Start is not sent again.
     StartNotRepeated,
+    /// A connection on which nobody answers is kept when a session's time is up before its last repetition.
+    SilentConnectionKept,
 
     }
     Outbox {

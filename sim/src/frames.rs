@@ -86,7 +86,7 @@ impl World {
 
     /// A connection ends at one end. The agent never learns it, but misses answers; the manager learns it
     /// when the operating system holds the connection to be dead.
-    fn break_one_end(&mut self, connection: ConnectionId) {
+    pub(crate) fn break_one_end(&mut self, connection: ConnectionId) {
         let stream = self.faults.stream(Fault::HalfOpen);
         let (at_manager, silence_ms) = (stream.chance(500_000), stream.between(30_000, 600_000));
         let delay_ms = self.network.latency_ms();

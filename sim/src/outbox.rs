@@ -45,6 +45,7 @@ pub(crate) struct Outbox {
     documents_max: u32,
     delta_items_max: usize,
     sloppy: bool,
+    patience_ms: Option<u64>,
     bad_next: u32,
     contents_made: u64,
     jobs_made: u64,
@@ -77,6 +78,7 @@ impl Outbox {
             documents_max: options.documents_max,
             delta_items_max: options.delta_items_max as usize,
             sloppy: options.sloppy,
+            patience_ms: options.patience_ms(),
             bad_next: 1_000_000,
             contents_made: 0,
             jobs_made: 0,
@@ -347,7 +349,7 @@ impl Outbox {
             size: u32::try_from(rows.items.len()).unwrap_or(u32::MAX),
             id_from: None,
             id_to: None,
-            give_up_after_ms: None,
+            give_up_after_ms: self.patience_ms,
         })
     }
 

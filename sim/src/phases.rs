@@ -10,7 +10,7 @@
 
 use std::collections::BTreeSet;
 
-use inventory_sync_core::id::AgentId;
+use inventory_sync_core::id::{AgentId, ConnectionId};
 use inventory_sync_core::time::Tick;
 
 use crate::faults::Fault;
@@ -180,6 +180,9 @@ impl World {
         self.trace
             .note(self.schedule.now(), Node::World, '*', &"healed");
         self.trace.phase(self.schedule.now(), "healed");
+        if self.options.healing != Healing::Nothing {
+            self.leave_half_open();
+        }
         match self.options.healing {
             Healing::Everything => self.faults.freeze(),
             Healing::Core => {
@@ -202,6 +205,21 @@ impl World {
         self.operate();
         for agent in 0..self.agents.len() {
             self.heal_agent(agent);
+        }
+    }
+
+    /// In the last moment connections end at one end alone: that is nothing a network could repair, so the other
+    /// end has to find out.
+    fn leave_half_open(&mut self) {
+        let connections: Vec<ConnectionId> = self
+            .agents
+            .iter()
+            .filter_map(|node| node.connection)
+            .collect();
+        for connection in connections {
+            if self.faults.strikes_often(Fault::HalfOpen) {
+                self.break_one_end(connection);
+            }
         }
     }
 

@@ -69,6 +69,7 @@ impl Agent {
             }
             Status::Ok | Status::Processing => Self::stale(Stale::StartAck, out),
             Status::Error | Status::Offline | Status::ChecksumMismatch => {
+                session.unanswered = 0;
                 self.learn(ack.max_items, ack.version, out);
                 Self::owe(&ack.resync, out);
                 let cause = Cause::Refused {

@@ -81,7 +81,8 @@ impl Agent {
         has_use && self.connection.is_none()
     }
 
-    fn leave_connection(&mut self) {
+    /// Sends nothing more by this connection, and hears nothing more of it.
+    pub(super) fn leave_connection(&mut self) {
         self.connection = None;
         for timer in [Timer::StartAck, Timer::EndAck, Timer::Rate] {
             self.timers.disarm(timer);

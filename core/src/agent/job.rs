@@ -248,8 +248,10 @@ impl Agent {
         }
     }
 
+    /// The session is over, and with it its connection where the manager still owes an answer: it may be half
+    /// open, and a job whose time is up before the last repetition would never find out.
     fn close_session(&mut self) {
-        self.session = None;
+        let session = self.session.take();
         for timer in [
             Timer::SessionMax,
             Timer::StartAck,
@@ -258,6 +260,10 @@ impl Agent {
             Timer::Rate,
         ] {
             self.timers.disarm(timer);
+        }
+        let is_silent = session.is_some_and(|session| session.unanswered > 0);
+        if is_silent && !is_planted(Bug::SilentConnectionKept) {
+            self.leave_connection();
         }
     }
 

@@ -66,6 +66,8 @@ pub struct Options {
     pub delta_items_max: u32,
     /// Whether agents put several operations on one document into a session.
     pub sloppy: bool,
+    /// Whether agents give a job up that takes longer than any of a healed world.
+    pub impatient: bool,
     /// Whether connections are relays'.
     pub relays: bool,
     /// How far ahead of the true time lies what some agents were told by a former manager; 0 for nothing.
@@ -125,6 +127,7 @@ impl Options {
             fulls_per_mille: 200,
             delta_items_max: 20,
             sloppy: false,
+            impatient: false,
             relays: false,
             floor_ahead_ms: 0,
             frame_bytes_max: 4_096,

@@ -74,6 +74,15 @@ impl Options {
         8 * self.link_ms + 6 * self.indexer_ms + 4 * self.store_ms + self.config.linger_ms + 200
     }
 
+    /// How long an impatient agent lets a job take: longer than any of a healed world, which waits for one delivery
+    /// before its own; not always so long as all repetitions of what nobody answers.
+    pub(crate) fn patience_ms(&self) -> Option<u64> {
+        let manager = &self.config;
+        let deliveries_ms = 2 * manager.delivery_deadline_ms + manager.idle_timeout_ms;
+        self.impatient
+            .then_some(deliveries_ms + 4 * self.session_ms())
+    }
+
     /// Times of the agents.
     pub(crate) fn agent_times(&self) -> AgentTimes {
         let round_trip_ms = 2 * (self.link_ms + self.store_ms);

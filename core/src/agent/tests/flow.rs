@@ -290,6 +290,48 @@ fn a_session_ends_at_its_longest_time_and_the_job_goes_on() {
 }
 
 #[test]
+fn who_gives_up_before_the_last_repetition_leaves_a_silent_connection_too() {
+    let asks = |desk: &Desk| {
+        let is_ask = |command: &&Command<_>| matches!(command, Command::Reconnect { .. });
+        desk.commands.iter().filter(is_ask).count()
+    };
+    // The longest time of a session is over before a third Start goes unanswered.
+    let mut desk = Desk::connected(Config {
+        session_max_ms: 15_000,
+        processing_poll_ms: 15_000,
+        ..config()
+    });
+    desk.sync(job(1, 5));
+    while desk.roll_backs() == 0 {
+        desk.sleep();
+    }
+    desk.sleep();
+    assert_eq!((desk.starts().len(), asks(&desk)), (2, 1));
+
+    // So is that of a job.
+    let hasty = |id| crate::agent::Job {
+        give_up_after_ms: Some(100),
+        ..job(id, 1)
+    };
+    let mut desk = Desk::connected(config());
+    desk.sync(hasty(1));
+    desk.sleep();
+    assert_eq!(desk.outcomes(), [Outcome::GaveUp { last: None }]);
+    desk.sync(hasty(2));
+    assert_eq!((desk.starts().len(), asks(&desk)), (1, 1));
+
+    // Who was answered stays.
+    let mut desk = Desk::connected(config());
+    desk.is_diligent = false;
+    desk.sync(hasty(1));
+    desk.start_ack(opened(5));
+    desk.sleep();
+    assert_eq!(desk.roll_backs(), 1);
+    desk.sync(hasty(2));
+    assert_eq!((desk.starts().len(), asks(&desk)), (2, 0));
+}
+
+#[test]
 fn the_verdict_is_asked_for_every_thirty_seconds() {
     let mut desk = Desk::ended(config(), 5, 5);
     desk.end_ack(verdict(5, Status::Processing, Reason::None));

@@ -171,6 +171,7 @@ fn stop_gives_up_a_session_but_not_a_verdict() {
     desk.sync(job(2, 2));
     desk.say(Event::Reset);
     desk.sync(job(3, 2));
+    desk.connect();
     desk.start_ack(opened(6));
     desk.is_diligent = false;
     desk.end_ack(verdict(6, Status::Ok, Reason::None));
