@@ -198,7 +198,25 @@ impl World {
         config.commit_attempts_max = COMMITS_TRIED;
         config.load_items_max = 8;
         config.load_bytes_max = 3 * self.options.frame_bytes_max;
+        if self.options.paced {
+            self.set_pace(&mut config);
+        }
         Agent::new(config, self.seeds.seed())
+    }
+
+    /// Limits of one life of an agent. By default they are those of all others.
+    fn set_pace(&mut self, config: &mut agent::Config) {
+        let pace = &mut self.pace;
+        pace.episode();
+        let calm = (config.starts_max, config.ends_max, config.loads_max);
+        config.starts_max = *pace.pick(&[calm.0, 1, 2]);
+        config.ends_max = *pace.pick(&[calm.1, 1, 2]);
+        // As many pieces as are read at once arrive in any order, and a manager may bear few gaps.
+        config.loads_max = *pace.pick(&[calm.2, 1, 3]);
+        config.load_items_max = *pace.pick(&[config.load_items_max, 1, 512]);
+        config.load_bytes_max = *pace.pick(&[config.load_bytes_max, 1, 1 << 20]);
+        config.items_per_second = *pace.pick(&[0, 0, 20, 1_000]);
+        config.ranges_per_request_max = *pace.pick(&[config.ranges_per_request_max, 1, 3]);
     }
 
     /// The agent's process dies: its machines are lost, its outbox is kept.

@@ -186,6 +186,7 @@ pub(crate) struct World {
     pub(crate) agents: Vec<AgentNode>,
     /// Seeds of machines.
     pub(crate) seeds: Stream,
+    pub(crate) pace: Stream,
     /// Ordinary delays inside the manager and to the Indexer.
     pub(crate) latency: Stream,
     pub(crate) overlay_check: OverlayCheck,
@@ -258,6 +259,7 @@ impl World {
             indexer: IndexerNode::new(&options),
             agents: Vec::new(),
             seeds: Stream::new(&Draws::seeded(options.seed), "machines"),
+            pace: Stream::new(&draws, "pace"),
             latency: Stream::new(&draws, "inner-latency"),
             overlay_check: OverlayCheck::default(),
             verdicts: BTreeMap::new(),

@@ -68,6 +68,9 @@ pub struct Options {
     pub sloppy: bool,
     /// Whether agents give a job up that takes longer than any of a healed world.
     pub impatient: bool,
+    /// Whether each life of an agent has a pace of its own: how often it repeats itself, how much it reads at once,
+    /// how many rows it sends a second.
+    pub paced: bool,
     /// Whether connections are relays'.
     pub relays: bool,
     /// How far ahead of the true time lies what some agents were told by a former manager; 0 for nothing.
@@ -128,6 +131,7 @@ impl Options {
             delta_items_max: 20,
             sloppy: false,
             impatient: false,
+            paced: false,
             relays: false,
             floor_ahead_ms: 0,
             frame_bytes_max: 4_096,

@@ -200,7 +200,7 @@ macro_rules! settings {
 
 settings! {
     world: agents, first_agent, hostiles, healing, shards, documents_max, warm_up_ms, chaos_ms, converge_ms, change_every_ms, fulls_per_mille,
-        delta_items_max, sloppy, impatient, relays, floor_ahead_ms, frame_bytes_max, grain_ms, link_ms, indexer_ms, store_ms, refresh_every_ms,
+        delta_items_max, sloppy, impatient, paced, relays, floor_ahead_ms, frame_bytes_max, grain_ms, link_ms, indexer_ms, store_ms, refresh_every_ms,
         lease_ms, bound_ahead_ms, fault_refusals_min, listing_linger_ms,
         listing_targets_max, gc_deletes_ms;
     manager: protocol_version_min, request_timeout_ms, request_deadline_ms, late_write_bound_ms,
