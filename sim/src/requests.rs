@@ -20,8 +20,9 @@ impl World {
         (life, shard, bulk, deadline): (u32, u16, BulkId, Tick),
         parts: Vec<Part>,
         operations: Vec<(Operation, Rendered)>,
+        bytes: u64,
     ) {
-        let fate = self.draw_fate(operations.len());
+        let fate = self.draw_fate(operations.len(), bytes);
         self.trace
             .note(self.now(), Node::Indexer, '*', &(bulk, fate));
         self.indexer.requests_made += 1;
@@ -74,7 +75,7 @@ impl World {
         self.latency.between(1, slowest_ms)
     }
 
-    fn draw_fate(&mut self, operations: usize) -> Fate {
+    fn draw_fate(&mut self, operations: usize, bytes: u64) -> Fate {
         if let Some(fate) = self.indexer.scripted.pop_front() {
             return fate;
         }
@@ -129,6 +130,18 @@ impl World {
             Fate::NotJson
         } else if faults.strikes(Fault::AnswerHuge) {
             Fate::Huge
+        } else {
+            self.fate_by_size(bytes)
+        }
+    }
+
+    /// What is too large is refused each time, healed or not.
+    fn fate_by_size(&self, bytes: u64) -> Fate {
+        let exceeds = |most: u64| most > 0 && bytes > most;
+        if exceeds(self.options.takes_bytes_max) {
+            Fate::Refused(413)
+        } else if exceeds(self.options.spares_bytes_max) {
+            Fate::Refused(429)
         } else {
             Fate::Sound
         }

@@ -199,7 +199,12 @@ impl World {
         } else if now >= not_after {
             BulkOutcome::NotSent
         } else {
-            return self.send_request((life, shard, bulk, deadline), parts, operations);
+            return self.send_request(
+                (life, shard, bulk, deadline),
+                parts,
+                operations,
+                bytes as u64,
+            );
         };
         let event = Box::new(manager::Event::BulkDone { bulk, outcome });
         self.schedule

@@ -39,6 +39,8 @@ impl Options {
     }
 
     fn least_of_world(&self) -> Vec<Least> {
+        // No limit is the largest one.
+        let any_if_none = |most: u64| if most == 0 { u64::MAX } else { most };
         let catalogue = &self.config.catalogue;
         let (modules, indices) = (catalogue.modules().len(), catalogue.indices().len());
         vec![
@@ -62,6 +64,18 @@ impl Options {
                 "frame_bytes_max",
                 self.frame_bytes_max,
                 4_096,
+                "the largest document fits",
+            ),
+            (
+                "takes_bytes_max",
+                any_if_none(self.takes_bytes_max),
+                6_000,
+                "the largest document fits",
+            ),
+            (
+                "spares_bytes_max",
+                any_if_none(self.spares_bytes_max),
+                6_000,
                 "the largest document fits",
             ),
             ("link_ms", self.link_ms, 1, "nothing is instant"),

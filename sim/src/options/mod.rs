@@ -100,6 +100,10 @@ pub struct Options {
     pub listing_targets_max: usize,
     /// How long the Indexer remembers what was deleted.
     pub gc_deletes_ms: u64,
+    /// Largest bulk request that the Indexer, or a proxy before it, takes (413); 0 for any.
+    pub takes_bytes_max: u64,
+    /// Largest bulk request for which the Indexer has memory to spare (429); 0 for any.
+    pub spares_bytes_max: u64,
 }
 
 impl Options {
@@ -146,6 +150,8 @@ impl Options {
             listing_linger_ms: 20,
             listing_targets_max: 64,
             gc_deletes_ms: 60_000,
+            takes_bytes_max: 0,
+            spares_bytes_max: 0,
         }
     }
 

@@ -202,7 +202,7 @@ settings! {
     world: agents, first_agent, hostiles, healing, shards, documents_max, warm_up_ms, chaos_ms, converge_ms, change_every_ms, fulls_per_mille,
         delta_items_max, sloppy, impatient, paced, relays, floor_ahead_ms, frame_bytes_max, grain_ms, link_ms, indexer_ms, store_ms, refresh_every_ms,
         lease_ms, bound_ahead_ms, fault_refusals_min, listing_linger_ms,
-        listing_targets_max, gc_deletes_ms;
+        listing_targets_max, gc_deletes_ms, takes_bytes_max, spares_bytes_max;
     manager: protocol_version_min, request_timeout_ms, request_deadline_ms, late_write_bound_ms,
         delivery_deadline_ms, session_max_ms, paused_index_deadline_ms, idle_timeout_ms, retry_base_ms,
         retry_max_ms, linger_ms, retry_after_ms, verdict_kept_ms, sessions_max, items_per_session_max,
