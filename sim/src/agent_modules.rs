@@ -1,7 +1,7 @@
 //! The modules of an agent: what they are told, and the I/O that their commands ask for.
 
 use inventory_sync_core::agent::{self, Command, Event, Message, State};
-use inventory_sync_core::id::Version;
+use inventory_sync_core::id::{ConnectionId, Version};
 use inventory_sync_core::time::Tick;
 use inventory_sync_core::wire;
 
@@ -32,6 +32,9 @@ impl World {
         let lane = &mut node.lanes[module];
         self.trace.note(now, name, '<', &(module, &event));
         self.coverage.agent_told(lane.machine.state(), &event);
+        if let Event::Disconnected { connection } = &event {
+            lane.ended = lane.ended.max(Some(*connection));
+        }
         let mut commands = std::mem::take(&mut self.agent_commands);
         let loaded = match &event {
             Event::Loaded { frames, .. } => frames.len(),
@@ -113,6 +116,7 @@ impl World {
                 connection,
                 message,
             } => {
+                self.judge_connection(agent, module, connection);
                 let bytes = match message {
                     Message::Start(start) => {
                         if let Some(offer) =
@@ -215,6 +219,16 @@ impl World {
                 .fail("P-5 remembered", expected, format!("{floor}"));
         }
         lane.floor = lane.floor.max(floor);
+    }
+
+    /// What a machine was told is gone it does not speak by.
+    fn judge_connection(&mut self, agent: usize, module: usize, connection: ConnectionId) {
+        let ended = self.agents[agent].lanes[module].ended;
+        if ended >= Some(connection) {
+            let expected = format!("nothing is sent by {connection:?}, which has ended");
+            self.oracles
+                .fail("P-3 dead connection", expected, "a message");
+        }
     }
 
     /// Our manager never says what contradicts itself.

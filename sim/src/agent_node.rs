@@ -35,6 +35,8 @@ pub(crate) struct Lane {
     pub(crate) floor: Version,
     /// Commits of the verdict at hand that failed.
     pub(crate) commits_failed: u32,
+    /// The last connection of whose end its machine was told.
+    pub(crate) ended: Option<ConnectionId>,
     /// What the module synchronises, and how.
     pub(crate) work: Stream,
     /// When and how its content changes.
@@ -126,6 +128,7 @@ impl World {
                 ),
                 floor,
                 commits_failed: 0,
+                ended: None,
                 work: Stream::new(&self.draws, &format!("{role}work/{id}/{module}")),
                 churn: Stream::new(&self.draws, &format!("{role}churn/{id}/{module}")),
             })
@@ -251,6 +254,7 @@ impl World {
             let lane = &mut self.agents[agent].lanes[module];
             lane.machine = machine;
             lane.armed = None;
+            lane.ended = None;
             lane.outbox.restarted();
         }
         self.trace.up(self.schedule.now(), Node::Agent(id.0));

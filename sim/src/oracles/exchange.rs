@@ -101,6 +101,8 @@ pub(super) struct Exchange {
     pub(super) births: BTreeMap<SessionId, Birth>,
     /// The session of each Start that was accepted.
     pub(super) by_nonce: BTreeMap<(AgentId, ModuleId, u64), SessionId>,
+    /// The last session that each lane opened, with its nonce.
+    pub(super) last_opened: BTreeMap<(AgentId, ModuleId), (u64, SessionId)>,
     /// Finished sessions of each lane, with the time of their verdict.
     pub(super) finished: BTreeMap<(AgentId, ModuleId), VecDeque<(SessionId, Tick)>>,
     /// Sessions with writes that were answered since their shard last heard of it.

@@ -104,6 +104,9 @@ impl Oracles {
             self.fail("I-1 one answer", expected, format!("session {session}"));
         }
         if opens {
+            self.judge_counter(nonce, birth);
+            let lane = (birth.agent, birth.module);
+            self.exchange.last_opened.insert(lane, (nonce, session));
             self.exchange.births.insert(session, birth);
             self.exchange.by_nonce.insert(key, session);
         } else if let Some(known) = self.sessions.get_mut(&session)
@@ -111,6 +114,23 @@ impl Oracles {
         {
             known.birth.connection = birth.connection;
             known.touched = self.now;
+        }
+    }
+
+    /// A Start that comes late, from before a session that its lane still knows, opens nothing. Who does not count says
+    /// 0.
+    fn judge_counter(&mut self, nonce: u64, birth: Birth) {
+        let lane = (birth.agent, birth.module);
+        let Some((last, session)) = self.exchange.last_opened.get(&lane).copied() else {
+            return;
+        };
+        let known = self.sessions.get(&session);
+        let is_known = known.is_some_and(|known| known.open) || self.is_remembered(session);
+        let is_counted = nonce != 0;
+        if is_known && is_counted && nonce >> 32 == last >> 32 && nonce < last {
+            let expected =
+                format!("a nonce from {last:x} on, that of session {session}, opens a session");
+            self.fail("P-3.1 counter", expected, format!("{nonce:x} does"));
         }
     }
 

@@ -15,6 +15,8 @@ fn without_faults_each_operation_is_sent_once() {
         options.hostiles = 0;
         options.healing = Healing::Everything;
         options.chaos_ms = 60_000;
+        // What is too large is sent again in smaller pieces.
+        (options.takes_bytes_max, options.spares_bytes_max) = (0, 0);
         let report = run(&options, Conduct::default());
         assert_eq!(report.ending, Ending::Sound, "seed {seed}");
         let economy = report.economy;
