@@ -211,14 +211,14 @@ impl Oracles {
                 session,
                 plan: Some(plan),
             } => {
-                self.loads.planned(*session, plan);
+                self.hear_plan(*session, plan);
                 Heard::Other
             }
             Event::Diffed {
                 session,
                 diff: Some(diff),
             } => {
-                self.loads.diffed(*session, diff);
+                self.hear_diff(*session, diff);
                 Heard::Other
             }
             Event::ClockFloor { floor } => {

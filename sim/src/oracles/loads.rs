@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use inventory_sync_core::document::{ChunkLoad, Class, DiffSummary, Part, PlanSummary, Run};
-use inventory_sync_core::id::SessionId;
+use inventory_sync_core::id::{IndexId, SessionId};
 
 use super::Oracles;
 
@@ -22,16 +22,6 @@ pub(super) struct Loads {
 }
 
 impl Loads {
-    pub(super) fn planned(&mut self, session: SessionId, plan: &PlanSummary) {
-        self.weigh(session, &plan.chunks);
-    }
-
-    pub(super) fn diffed(&mut self, session: SessionId, diff: &DiffSummary) {
-        self.weigh(session, &diff.chunks);
-        let removals = loads(std::iter::once((diff.removals, diff.removal_bytes)));
-        self.of.insert((session, Class::Removal), removals);
-    }
-
     fn weigh(&mut self, session: SessionId, chunks: &[ChunkLoad]) {
         let upserts = chunks.iter().map(|load| (load.upserts, load.upsert_bytes));
         self.of.insert((session, Class::Upsert), loads(upserts));
@@ -73,6 +63,44 @@ fn loads(chunks: impl Iterator<Item = (u32, u64)>) -> Vec<Load> {
 }
 
 impl Oracles {
+    /// A session was planned.
+    pub(super) fn hear_plan(&mut self, session: SessionId, plan: &PlanSummary) {
+        self.loads.weigh(session, &plan.chunks);
+        self.judge_counts(session, &plan.chunks, 0, &plan.operations);
+    }
+
+    /// A session was compared with its listing.
+    pub(super) fn hear_diff(&mut self, session: SessionId, diff: &DiffSummary) {
+        self.loads.weigh(session, &diff.chunks);
+        let removals = loads(std::iter::once((diff.removals, diff.removal_bytes)));
+        self.loads.of.insert((session, Class::Removal), removals);
+        self.judge_counts(session, &diff.chunks, diff.removals, &diff.operations);
+    }
+
+    /// A session waits for the indices that its operations are for: all of them are counted, by index.
+    fn judge_counts(
+        &mut self,
+        session: SessionId,
+        chunks: &[ChunkLoad],
+        removals: u32,
+        operations: &[(IndexId, u64)],
+    ) {
+        let weighed = chunks
+            .iter()
+            .map(|load| u64::from(load.upserts) + u64::from(load.deletes));
+        let all = weighed.sum::<u64>() + u64::from(removals);
+        let counted: u64 = operations.iter().map(|(_, count)| count).sum();
+        let is_ordered = operations.is_sorted_by(|one, next| one.0 < next.0);
+        if counted != all || !is_ordered || operations.iter().any(|(_, count)| *count == 0) {
+            let expected = format!("the {all} operations of session {session}, by index");
+            self.fail(
+                "P-8 planned operations",
+                expected,
+                format!("{operations:?}"),
+            );
+        }
+    }
+
     /// A part was rendered: it has no more bytes than were said to be in it.
     pub(crate) fn judge_load_of_part(&mut self, part: &Part, bytes: usize) {
         if let Some(most) = self.loads.most(part)
