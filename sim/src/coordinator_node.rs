@@ -19,7 +19,7 @@ impl World {
             return;
         };
         self.trace.note(now, Node::Coordinator, '<', &event);
-        self.oracles.coordinator_hears(&event);
+        self.oracles.coordinator_hears(&event, self.store.writer);
         let word = self
             .oracles
             .indices_heard(&event, self.options.fault_refusals_min);

@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use inventory_sync_core::coordinator::{Command, Event, Record};
+use inventory_sync_core::coordinator::{Command, Event, Record, WriteOutcome, WriterOutcome};
 use inventory_sync_core::id::{IndexId, RequestId};
 use inventory_sync_core::manager::{self, ListingOutcome};
+use inventory_sync_core::time::Tick;
 
 use super::Oracles;
 use crate::world::World;
@@ -19,6 +20,8 @@ pub(super) struct Coordination {
     listed_whole: bool,
     /// Checks of a template that are not answered.
     checks: BTreeMap<RequestId, IndexId>,
+    /// Another writer's document that was read last: which state of it, and since when it is seen so.
+    foreign: Option<(u64, Tick)>,
     /// The index whose template was checked last.
     pub(super) checked: Option<IndexId>,
 }
@@ -40,10 +43,29 @@ impl Oracles {
         self.coordination.listed_whole = whole;
     }
 
-    /// The coordinator is told something.
-    pub(crate) fn coordinator_hears(&mut self, event: &Event) {
-        if let Event::TemplateChecked { request, .. } = event {
-            self.coordination.checked = self.coordination.checks.remove(request);
+    /// The coordinator of this writer is told something.
+    pub(crate) fn coordinator_hears(&mut self, event: &Event, writer: &str) {
+        match event {
+            Event::TemplateChecked { request, .. } => {
+                self.coordination.checked = self.coordination.checks.remove(request);
+            }
+            Event::WriterRead { outcome, .. } => {
+                let seen = self.coordination.foreign;
+                self.coordination.foreign = match outcome {
+                    WriterOutcome::Found {
+                        document, seq_no, ..
+                    } if document.writer != writer => seen
+                        .filter(|(known, _)| known == seq_no)
+                        .or(Some((*seq_no, self.now))),
+                    WriterOutcome::Unknown => seen,
+                    _ => None,
+                };
+            }
+            Event::WriterWritten {
+                outcome: WriteOutcome::Written { .. },
+                ..
+            } => self.coordination.foreign = None,
+            _ => {}
         }
         self.clocks_heard(event);
         self.listings_heard(event);
@@ -72,6 +94,18 @@ impl World {
                         format!("a refresh of every shard of {indices:?} before a listing");
                     let seen = format!("only {reached:?} were refreshed whole");
                     self.oracles.fail("P-6 listing", expected, seen);
+                }
+            }
+            Command::WriteWriter { .. } => {
+                let lease_ms = self.options.lease_ms;
+                if let Some((_, since)) = self.oracles.coordination.foreign
+                    && self.now().since(since) < lease_ms
+                {
+                    let expected = format!(
+                        "another writer's document stands still for a lease of {lease_ms} ms before it is replaced"
+                    );
+                    let seen = format!("it is seen so since {since}");
+                    self.oracles.fail("O-4 takeover", expected, seen);
                 }
             }
             Command::CheckTemplate { request, index } => {
