@@ -28,6 +28,8 @@
 //! * A retransmitted Start has the same nonce and the same bytes; a new session has a higher nonce.
 //! * Every wait for the manager has a deadline, every failure a jittered backoff, which outlives the
 //!   job. What is local (a load, a commit) is answered exactly once by the caller and has none.
+//! * A session that ends while the manager owes it an answer takes its connection with it: that may be half
+//!   open, and whoever gives up before the last repetition would never find out.
 //! * Memory is bounded by the configuration: rows are runs of numbers, frames pass through.
 //!
 //! Deliberately absent: rows, documents, the outbox, the socket. Also Check, metadata and group sessions.
