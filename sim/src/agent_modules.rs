@@ -5,7 +5,7 @@ use inventory_sync_core::id::{ConnectionId, Version};
 use inventory_sync_core::time::Tick;
 use inventory_sync_core::wire;
 
-use crate::agent_node::{BACKOFF_BASE_MS, COMMITS_TRIED, module_id};
+use crate::agent_node::{BACKOFF_BASE_MS, COMMITS_TRIED, living, module_id};
 use crate::faults::Fault;
 use crate::network::Packet;
 use crate::trace::Node;
@@ -21,11 +21,7 @@ impl World {
         event: Event<Packet>,
     ) {
         let now = self.now();
-        let Some(node) = self
-            .agents
-            .get_mut(agent)
-            .filter(|node| node.alive && node.life == life)
-        else {
+        let Some(node) = living(&mut self.agents, agent, life) else {
             return;
         };
         let name = Node::Agent(node.id.0);
@@ -71,11 +67,7 @@ impl World {
     /// A module's deadline is reached.
     pub(crate) fn tick_agent(&mut self, agent: usize, life: u32, module: usize) {
         let now = self.now();
-        let Some(node) = self
-            .agents
-            .get_mut(agent)
-            .filter(|node| node.alive && node.life == life)
-        else {
+        let Some(node) = living(&mut self.agents, agent, life) else {
             return;
         };
         let lane = &mut node.lanes[module];
@@ -276,8 +268,7 @@ impl World {
         (agent, life, module): (usize, u32, usize),
         job: agent::JobId,
     ) {
-        let node = self.agents.get_mut(agent);
-        let Some(node) = node.filter(|node| node.alive && node.life == life) else {
+        let Some(node) = living(&mut self.agents, agent, life) else {
             return;
         };
         let lane = &mut node.lanes[module];

@@ -70,6 +70,13 @@ pub(crate) struct AgentNode {
     sent_count: u64,
 }
 
+/// An agent in this life of it, while it lasts.
+pub(crate) fn living(agents: &mut [AgentNode], agent: usize, life: u32) -> Option<&mut AgentNode> {
+    agents
+        .get_mut(agent)
+        .filter(|node| node.alive && node.life == life)
+}
+
 /// How many old frames are kept of an agent.
 const SENT_MAX: usize = 64;
 
@@ -211,11 +218,10 @@ impl World {
     fn set_pace(&mut self, config: &mut agent::Config) {
         let pace = &mut self.pace;
         pace.episode();
-        let calm = (config.starts_max, config.ends_max, config.loads_max);
-        config.starts_max = *pace.pick(&[calm.0, 1, 2]);
-        config.ends_max = *pace.pick(&[calm.1, 1, 2]);
+        config.starts_max = *pace.pick(&[config.starts_max, 1, 2]);
+        config.ends_max = *pace.pick(&[config.ends_max, 1, 2]);
         // As many pieces as are read at once arrive in any order, and a manager may bear few gaps.
-        config.loads_max = *pace.pick(&[calm.2, 1, 3]);
+        config.loads_max = *pace.pick(&[config.loads_max, 1, 3]);
         config.load_items_max = *pace.pick(&[config.load_items_max, 1, 512]);
         config.load_bytes_max = *pace.pick(&[config.load_bytes_max, 1, 1 << 20]);
         config.items_per_second = *pace.pick(&[0, 0, 20, 1_000]);

@@ -4,6 +4,7 @@ use inventory_sync_core::agent::Event;
 use inventory_sync_core::id::{AgentId, ConnectionId};
 use inventory_sync_core::manager::{self, ConnectionKind};
 
+use crate::agent_node::living;
 use crate::world::{Occurrence, World};
 
 impl World {
@@ -43,11 +44,7 @@ impl World {
 
     /// An attempt to connect has ended.
     pub(crate) fn connect_done(&mut self, agent: usize, life: u32) {
-        let Some(node) = self
-            .agents
-            .get_mut(agent)
-            .filter(|node| node.alive && node.life == life)
-        else {
+        let Some(node) = living(&mut self.agents, agent, life) else {
             return;
         };
         node.connecting = false;

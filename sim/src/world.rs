@@ -186,6 +186,7 @@ pub(crate) struct World {
     pub(crate) agents: Vec<AgentNode>,
     /// Seeds of machines.
     pub(crate) seeds: Stream,
+    /// Limits of the agents' lives.
     pub(crate) pace: Stream,
     /// Ordinary delays inside the manager and to the Indexer.
     pub(crate) latency: Stream,

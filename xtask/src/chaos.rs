@@ -1,6 +1,5 @@
 //! `cargo xtask chaos`: builds what dies and what kills it, and starts the campaign.
 
-use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
 use crate::run::{self, cargo, step};
@@ -28,11 +27,5 @@ pub fn chaos(options: &[String]) -> Result<(), Failure> {
         // Just built: not to be built again by a program that finds them older than something.
         .env("INVENTORY_TEST_PROGRAMS", &folder)
         .current_dir(run::root());
-    eprintln!("\n── {}", run::shown(&campaign));
-    // It takes our place: signals and the exit code are its own.
-    let error = campaign.exec();
-    Err(Failure::step(format!(
-        "cannot run {}: {error}",
-        run::shown(&campaign)
-    )))
+    Err(run::instead(&mut campaign))
 }

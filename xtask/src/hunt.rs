@@ -9,7 +9,6 @@
 //! toolchain has no `llvm-profdata`, the build goes without counts, and says what to install.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -39,13 +38,7 @@ pub fn hunt(options: &[String]) -> Result<(), Failure> {
     let program = build("the simulator", &folder.join("build"), &host, &flags)?;
     let mut hunt = Command::new(program);
     hunt.arg("hunt").args(options).current_dir(run::root());
-    eprintln!("\n── {}", run::shown(&hunt));
-    // It takes our place: signals and the exit code are its own.
-    let error = hunt.exec();
-    Err(Failure::step(format!(
-        "cannot run {}: {error}",
-        run::shown(&hunt)
-    )))
+    Err(run::instead(&mut hunt))
 }
 
 /// The toolchain's own: profiles of one release of LLVM cannot be read by another.

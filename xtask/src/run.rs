@@ -1,5 +1,6 @@
 //! Where things are, and running other programs.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -53,6 +54,14 @@ pub fn step(what: &str, command: &mut Command) -> Result<(), Failure> {
     }
     eprintln!("── {what}: done in {}", clock(began.elapsed().as_secs()));
     Ok(())
+}
+
+/// Shows a program and lets it take our place: signals and the exit code are its own. Comes back only when it
+/// cannot be run.
+pub fn instead(command: &mut Command) -> Failure {
+    eprintln!("\n── {}", shown(command));
+    let error = command.exec();
+    Failure::step(format!("cannot run {}: {error}", shown(command)))
 }
 
 /// What a program prints; its errors go where ours go.

@@ -95,10 +95,8 @@ impl Oracles {
             |command| matches!(command, Command::Open { session: opened, .. } if *opened == session),
         );
         let key = (birth.agent, birth.module, nonce);
-        let before = self.exchange.by_nonce.get(&key).copied().filter(|before| {
-            let known = self.sessions.get(before);
-            known.is_some_and(|known| known.open) || self.is_remembered(*before)
-        });
+        let before = self.exchange.by_nonce.get(&key).copied();
+        let before = before.filter(|before| self.is_known(*before));
         if let Some(before) = before.filter(|before| nonce != 0 && *before != session) {
             let expected = format!("session {before} once more for the same Start");
             self.fail("I-1 one answer", expected, format!("session {session}"));
@@ -117,6 +115,12 @@ impl Oracles {
         }
     }
 
+    /// Whether its shard must know a session: it is open, or its verdict must be remembered.
+    fn is_known(&self, session: SessionId) -> bool {
+        let known = self.sessions.get(&session);
+        known.is_some_and(|known| known.open) || self.is_remembered(session)
+    }
+
     /// A Start that comes late, from before a session that its lane still knows, opens nothing. Who does not count says
     /// 0.
     fn judge_counter(&mut self, nonce: u64, birth: Birth) {
@@ -124,10 +128,8 @@ impl Oracles {
         let Some((last, session)) = self.exchange.last_opened.get(&lane).copied() else {
             return;
         };
-        let known = self.sessions.get(&session);
-        let is_known = known.is_some_and(|known| known.open) || self.is_remembered(session);
         let is_counted = nonce != 0;
-        if is_known && is_counted && nonce >> 32 == last >> 32 && nonce < last {
+        if self.is_known(session) && is_counted && nonce >> 32 == last >> 32 && nonce < last {
             let expected =
                 format!("a nonce from {last:x} on, that of session {session}, opens a session");
             self.fail("P-3.1 counter", expected, format!("{nonce:x} does"));
