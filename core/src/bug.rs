@@ -105,6 +105,10 @@ bugs! {
     SplitLosesHalf,
     /// What failed is tried again at once.
     RetryWithoutBackoff,
+    /// A delivery's deadline does not heed what was stored since it began.
+    ProgressIgnored,
+    /// Of several large sessions none goes on before all others had their turn.
+    BegunLeftBehind,
     /// A Full deletes while its documents are still being written.
     RemovalsBeforeUpserts,
     /// Staged frames of an ended session are kept.

@@ -153,7 +153,8 @@ pub struct Config {
     pub request_deadline_ms: u64,
     /// How long a request that was given up may still be applied.
     pub late_write_bound_ms: u64,
-    /// From a session's dispatch to its last attempt; waiting for taint or a pause is not counted.
+    /// How long a delivery may stand still before it is given up: from dispatch, and anew from each listing and
+    /// each answer that decides an operation of it. Waiting for taint or a pause is not counted.
     pub delivery_deadline_ms: u64,
     /// From a session's dispatch to its end when an index it needs is paused; taint is not counted.
     pub paused_index_deadline_ms: u64,

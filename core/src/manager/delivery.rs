@@ -107,6 +107,7 @@ impl<P> Manager<P> {
             attempts: 0,
             backing_off: false,
             ready_bytes: None,
+            begun: None,
             budget_ms,
             budget_since: None,
             patience_ms,
@@ -327,6 +328,8 @@ impl<P> Manager<P> {
                 delivery.step = Step::Diffing;
                 let (agent, indices) = (session.agent, session.scope.clone());
                 self.raise_floor(agent, highest);
+                self.renew_budget(id);
+                self.advance(id, out);
                 out.push(Command::Diff {
                     session: id,
                     indices,
@@ -399,9 +402,23 @@ impl<P> Manager<P> {
         }
     }
 
+    /// A delivery has come nearer to its end: its deadline counts anew. Without this, deliveries that share
+    /// an Indexer too slow for all of them would all be given up short of their ends, and for ever. The caller
+    /// advances the session afterwards.
+    pub(super) fn renew_budget(&mut self, id: SessionId) {
+        if is_planted(Bug::ProgressIgnored) {
+            return;
+        }
+        let (now, budget_ms) = (self.now, self.config.delivery_deadline_ms);
+        if let Some((_, delivery)) = self.delivery(id) {
+            delivery.budget_ms = budget_ms;
+            delivery.budget_since = delivery.budget_since.map(|_| now);
+        }
+    }
+
     pub(super) fn on_delivery_deadline(&mut self, id: SessionId, out: &mut Out<P>) {
         let detail = format!(
-            "not delivered within {} ms",
+            "nothing was delivered for {} ms",
             self.config.delivery_deadline_ms
         );
         self.doom(id, Status::Offline, Reason::IndexerUnavailable, detail, out);

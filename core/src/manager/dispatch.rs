@@ -17,6 +17,11 @@ pub(super) struct Dispatch {
     /// About how many bytes those have that still are.
     pub(super) ready_bytes: u64,
     ready_since: Tick,
+    /// Sessions of which a part was sent and more is left, in the order in which they began.
+    pub(super) begun: BTreeMap<u64, SessionId>,
+    last_begun: u64,
+    /// The next request goes on with the first of them that can; the one after it is filled in turn.
+    goes_on: bool,
     /// Parts that are sent alone, to find what a server refuses a whole request for.
     pub(super) isolated: VecDeque<Vec<Part>>,
     pub(super) in_flight: BTreeMap<BulkId, Flight>,
@@ -52,6 +57,9 @@ impl Dispatch {
             ready: VecDeque::new(),
             ready_bytes: 0,
             ready_since: Tick(0),
+            begun: BTreeMap::new(),
+            last_begun: 0,
+            goes_on: true,
             isolated: VecDeque::new(),
             in_flight: BTreeMap::new(),
             next_bulk: 0,
@@ -97,6 +105,16 @@ impl<P> Manager<P> {
             .delivery(id)
             .and_then(|(_, delivery)| delivery.ready_bytes.take());
         self.dispatch.ready_bytes -= bytes.unwrap_or(0);
+    }
+
+    /// A session ends: it does not go on.
+    pub(super) fn forget_begun(&mut self, id: SessionId) {
+        let begun = self
+            .delivery(id)
+            .and_then(|(_, delivery)| delivery.begun.take());
+        if let Some(begun) = begun {
+            self.dispatch.begun.remove(&begun);
+        }
     }
 
     /// Sends what may be sent now. Called at the end of every event.
@@ -172,8 +190,42 @@ impl<P> Manager<P> {
         None
     }
 
-    /// Fills a request from the ready sessions, in turn.
+    /// Every second request goes on with what was begun first. Turns alone share an Indexer that is too slow
+    /// for all so evenly that a round of them may outlast every deadline: what was sent would be sent in vain,
+    /// and again in vain. So the first has half of what the Indexer takes, and ends; whose turn it is has the
+    /// other half, and waits for no large session.
+    fn go_on(&mut self) {
+        let is_turn = !self.dispatch.goes_on;
+        self.dispatch.goes_on = is_turn;
+        if is_turn || is_planted(Bug::BegunLeftBehind) {
+            return;
+        }
+        let can_go_on = |id: &&SessionId| !self.sendable(**id).is_empty();
+        let Some(first) = self.dispatch.begun.values().find(can_go_on).copied() else {
+            return;
+        };
+        let ready = &mut self.dispatch.ready;
+        if let Some(place) = ready.iter().position(|id| *id == first) {
+            ready.remove(place);
+            ready.push_front(first);
+        }
+    }
+
+    /// A part of this session was sent, and more is left.
+    fn begin(&mut self, id: SessionId) {
+        let next = self.dispatch.last_begun + 1;
+        if let Some((_, delivery)) = self.delivery(id)
+            && delivery.begun.is_none()
+        {
+            delivery.begun = Some(next);
+            self.dispatch.last_begun = next;
+            self.dispatch.begun.insert(next, id);
+        }
+    }
+
+    /// Fills a request from the ready sessions: one that goes on, and then in turn.
     fn fill(&mut self) -> Vec<Sent> {
+        self.go_on();
         let mut room = Room {
             bytes: self.dispatch.limit_bytes,
             operations: self.config.bulk_operations_max,
@@ -183,11 +235,15 @@ impl<P> Manager<P> {
         let since = self.dispatch.ready_since;
         while let Some(id) = self.dispatch.ready.pop_front() {
             self.unready(id);
+            let before = sent.len();
             for class in self.sendable(id).classes() {
                 self.take(id, class, &mut room, &mut sent);
             }
             if !self.sendable(id).is_empty() {
                 rest.push(id);
+                if sent.len() > before {
+                    self.begin(id);
+                }
             }
             if room.bytes == 0 || room.operations == 0 || rest.len() > self.config.concurrency * 64
             {

@@ -81,6 +81,13 @@ impl<P> Manager<P> {
             self.dispatch.ready_bytes,
             "bytes that wait to be sent are conserved"
         );
+        for (place, id) in &self.dispatch.begun {
+            let begun = match self.sessions.get(id).map(|session| &session.phase) {
+                Some(Phase::Delivering(delivery)) => delivery.begun,
+                _ => None,
+            };
+            assert_eq!(begun, Some(*place), "what goes on is being delivered");
+        }
     }
 
     fn check_lanes(&self) {

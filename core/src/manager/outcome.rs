@@ -214,6 +214,9 @@ impl<P> Manager<P> {
             *delivery.stored.entry(*index).or_default() += count;
             delivery.attempts = 0;
         }
+        let decides = !outcome.stored.is_empty()
+            || !outcome.refused.is_empty()
+            || !outcome.conflicts.is_empty();
         let mut retried = 0;
         let mut troubles = Vec::new();
         let queue = &mut delivery.queues[place(class)];
@@ -266,6 +269,9 @@ impl<P> Manager<P> {
         if !outcome.unknown.is_empty() {
             retried += outcome.unknown.count();
             self.taint(id, out);
+        }
+        if decides {
+            self.renew_budget(id);
         }
         if retried > 0 {
             out.push(Command::Observe(Observation::Retried {

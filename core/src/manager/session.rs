@@ -116,7 +116,9 @@ pub(super) struct Delivery {
     pub(super) backing_off: bool,
     /// In the ready queue, with about so many bytes.
     pub(super) ready_bytes: Option<u64>,
-    /// What is left of the delivery deadline, and since when it runs.
+    /// Its place among those of which a part was sent and more is left.
+    pub(super) begun: Option<u64>,
+    /// What is left of the delivery deadline since the last progress, and since when it runs.
     pub(super) budget_ms: u64,
     pub(super) budget_since: Option<Tick>,
     /// What is left of the wait for a paused index, and since when it runs.

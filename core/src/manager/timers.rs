@@ -12,7 +12,7 @@ pub enum Timer {
     Idle(SessionId),
     /// A session has lived for `session_max_ms`.
     SessionMax(SessionId),
-    /// A session's delivery has used up `delivery_deadline_ms`.
+    /// A session's delivery has stood still for `delivery_deadline_ms`.
     Delivery(SessionId),
     /// A session has waited `paused_index_deadline_ms` for an index.
     PausedIndex(SessionId),

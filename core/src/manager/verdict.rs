@@ -158,6 +158,7 @@ impl<P> Manager<P> {
     ) {
         self.drop_isolated(id);
         self.unready(id);
+        self.forget_begun(id);
         let retry_after_ms = match status {
             Status::Ok => 0,
             Status::Error | Status::Offline | Status::ChecksumMismatch | Status::Processing => {

@@ -242,7 +242,7 @@ pub const SETTINGS: &[Setting] = &[
         120_000,
         300,
         HOUR_MS,
-        "From its dispatch a session has this long to be decided.",
+        "A session of which nothing is delivered for this long ends Offline.",
     ),
     number(
         "indexer.paused_index_deadline_ms",

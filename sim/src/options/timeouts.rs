@@ -31,7 +31,7 @@ impl Options {
     }
 
     /// The longest that anybody waits for one thing in a healed world, in milliseconds. Not among them are:
-    /// `session_max_ms`, for every session of a healed world is ended by a shorter limit before; times for which
+    /// `session_max_ms`, for every session of a healed world is ended by a shorter limit before, or moves; times for which
     /// something is only remembered, such as `verdict_kept_ms` and `gc_deletes_ms`; and times of the agents that
     /// follow from those of the manager.
     #[must_use]

@@ -12,6 +12,7 @@ use inventory_sync_core::time::Tick;
 
 use super::Oracles;
 use super::exchange::is_discarded;
+use super::progress::is_progress;
 use crate::store::Scanned;
 
 /// What the present process has sent and heard.
@@ -90,6 +91,13 @@ impl Oracles {
         match outcome {
             BulkOutcome::Answered { parts: outcomes } if outcomes.len() == parts.len() => {
                 for (part, outcome) in parts.iter().zip(outcomes) {
+                    if is_progress(outcome) {
+                        self.heard_progress(part.session);
+                    }
+                    let is_stored = outcome.refused.is_empty() && outcome.conflicts.is_empty();
+                    if !is_stored || is_retried(outcome) {
+                        self.turns.trouble(shard, part.session);
+                    }
                     self.heard_refused(part, outcome);
                     if !outcome.unknown.is_empty() {
                         self.left_unknown(part, outcome.unknown.iter());
@@ -101,6 +109,7 @@ impl Oracles {
             }
             BulkOutcome::Answered { .. } | BulkOutcome::Unknown => {
                 for part in &parts {
+                    self.turns.trouble(shard, part.session);
                     self.left_unknown(part, part.ordinals.iter());
                     self.must_wait(part.session);
                 }
@@ -116,8 +125,12 @@ impl Oracles {
             BulkOutcome::Refused {
                 refusal: Refusal::Malformed,
                 ..
-            } => self.splits.refused(self.now, shard, &parts),
-            BulkOutcome::Refused { .. } | BulkOutcome::ReadFailed { .. } => {}
+            } => {
+                self.turns.splits(shard);
+                self.splits.refused(self.now, shard, &parts);
+            }
+            BulkOutcome::ReadFailed { .. } => self.turns.trouble_all(shard),
+            BulkOutcome::Refused { .. } => {}
         }
     }
 
@@ -219,6 +232,7 @@ impl Oracles {
                     self.fail("P-8 requests", expected, seen);
                 }
                 self.judge_split(shard, parts);
+                self.judge_turn(shard, parts);
                 for part in parts {
                     self.judge_part(shard, part, commands);
                 }

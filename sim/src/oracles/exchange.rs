@@ -13,7 +13,7 @@ use inventory_sync_core::document::Run;
 use inventory_sync_core::id::{
     AgentId, ConnectionId, ModuleId, NO_SESSION, Peer, SessionId, Version,
 };
-use inventory_sync_core::manager::{Command, Event, FrameFlaw, Reply};
+use inventory_sync_core::manager::{Command, Event, FrameFlaw, IndexState, ListingOutcome, Reply};
 use inventory_sync_core::time::Tick;
 use inventory_sync_core::wire::{PROTOCOL_VERSION, Reason, Status};
 
@@ -191,6 +191,14 @@ impl Oracles {
                 self.bulk_answered(shard, *bulk, outcome);
                 Heard::Other
             }
+            Event::IndexChanged { state, .. } if *state != IndexState::Open => {
+                self.turns.trouble_all(shard);
+                Heard::Other
+            }
+            Event::RefusalsJudged { held, .. } if !held.is_empty() => {
+                self.turns.trouble_all(shard);
+                Heard::Other
+            }
             Event::TaintAll { until } => {
                 self.deliveries.taint_all(shard, *until);
                 Heard::Other
@@ -206,6 +214,13 @@ impl Oracles {
             Event::WallClock { unix_ms } => {
                 self.shard_reads(shard, *unix_ms);
                 Heard::Time
+            }
+            Event::Listed {
+                session,
+                outcome: ListingOutcome::Complete { .. },
+            } => {
+                self.heard_progress(*session);
+                Heard::Other
             }
             Event::Planned {
                 session,

@@ -35,6 +35,12 @@ impl Loads {
         }
     }
 
+    /// How many operations of a class it has.
+    pub(super) fn operations(&self, session: SessionId, class: Class) -> u64 {
+        let loads = self.of.get(&(session, class)).into_iter().flatten();
+        loads.map(|load| load.run.count()).sum()
+    }
+
     /// The bytes that a part may have, where it is made of whole loads.
     fn most(&self, part: &Part) -> Option<u64> {
         let loads = self.of.get(&(part.session, part.class))?;

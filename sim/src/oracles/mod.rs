@@ -22,11 +22,13 @@ mod loads;
 mod messages;
 mod observations;
 mod offer;
+mod progress;
 mod rest;
 mod sessions;
 mod sources;
 mod splits;
 mod starts;
+mod turns;
 mod verdicts;
 mod versions;
 
@@ -116,6 +118,7 @@ pub(crate) struct Oracles {
     listings: listings::Listings,
     loads: loads::Loads,
     splits: splits::Splits,
+    turns: turns::Turns,
     agents: agents::Agents,
     documents: documents::Documents,
     versions: versions::Versions,
@@ -165,6 +168,7 @@ impl Oracles {
             listings: listings::Listings::default(),
             loads: loads::Loads::default(),
             splits: splits::Splits::default(),
+            turns: turns::Turns::default(),
             agents: agents::Agents::default(),
             documents: documents::Documents::default(),
             versions: versions::Versions::default(),

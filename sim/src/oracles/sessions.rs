@@ -44,6 +44,9 @@ pub(super) struct Session {
     /// Its place among all complete sessions.
     pub(super) completed: Option<u64>,
     pub(super) completed_at: Tick,
+    /// When its delivery last came nearer to its end, and whether it ever stood still for its deadline.
+    pub(super) progressed: Option<Tick>,
+    pub(super) stood_still: bool,
     /// The version of its operations.
     pub(super) grant: Option<Version>,
     /// Its verdict, as a hash of the whole message and as told.
@@ -399,6 +402,7 @@ impl Oracles {
         known.verdict = Some((hash, ack.status, ack.reason));
         known.told = Some(Rc::new(ack.clone()));
         self.deliveries.decided(session);
+        self.turns.decided(session);
         let (heard, opened, planned) = (known.heard, known.opened, known.planned);
         let connection = known.birth.connection;
         if planned {
@@ -430,6 +434,7 @@ impl Oracles {
             );
         }
         self.judge_verdict(session, ack);
+        self.judge_given_up(session, ack);
         Told::Verdict
     }
 
@@ -468,6 +473,7 @@ impl Oracles {
         self.live.clear();
         self.loads = super::loads::Loads::default();
         self.splits = super::splits::Splits::default();
+        self.turns = super::turns::Turns::default();
         self.coordinator_gone();
         for known in self.sessions.values_mut() {
             known.gone = true;

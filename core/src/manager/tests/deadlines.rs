@@ -1,12 +1,14 @@
 //! Deadlines of a delivery: what counts, and what they make of it (`docs/protocol.md` section 4).
 
 use super::harness::Shard;
-use super::{PACKAGES, config, delta, plan};
-use crate::answer::BulkOutcome;
-use crate::id::SessionId;
-use crate::manager::{Command, Event, Health, IndexState, Unready};
+use super::{PACKAGES, config, delta, failures, plan, start};
+use crate::answer::{BulkOutcome, PartOutcome};
+use crate::config::Config;
+use crate::document::{Run, Runs};
+use crate::id::{SessionId, Version};
+use crate::manager::{Command, Event, Health, IndexState, ListingOutcome, Unready};
 use crate::time::Tick;
-use crate::wire::{Reason, Start, Status};
+use crate::wire::{Mode, Reason, Start, Status};
 
 fn verdict(shard: &Shard, id: SessionId) -> Option<(Status, Reason)> {
     let verdict = shard.verdict(id)?;
@@ -35,6 +37,102 @@ fn delivery_deadline_counts_from_dispatch() {
     shard.until(dispatched.0 + 120_000);
     assert_eq!(verdict(&shard, id), UNAVAILABLE);
     assert_eq!(shard.count(is_bulk), 0);
+}
+
+/// What moves is not given up, however slowly: the deadline counts anew from each answer that decides something.
+#[test]
+fn what_moves_is_not_given_up() {
+    let mut shard = Shard::ready(Config {
+        bulk_operations_max: 1,
+        ..config()
+    });
+    let id = shard.planned_delta(4, 0);
+    shard.linger();
+    for _ in 0..3 {
+        shard.pass(100_000);
+        shard.store();
+    }
+    assert_eq!(shard.bulks().len(), 4, "one after the other");
+    shard.pass(100_000);
+    shard.whole(BulkOutcome::NotSent);
+    assert_eq!(verdict(&shard, id), None);
+    shard.say(Event::Health {
+        health: Health::Unready(Unready::Red),
+    });
+    shard.pass(19_999);
+    assert_eq!(
+        verdict(&shard, id),
+        None,
+        "what was not sent is no progress"
+    );
+    shard.pass(1);
+    assert_eq!(verdict(&shard, id), UNAVAILABLE);
+    let detail = shard.verdict(id).unwrap().detail;
+    assert_eq!(detail, "nothing was delivered for 120000 ms");
+}
+
+#[test]
+fn each_answer_that_decides_something_is_progress() {
+    let runs = || [Run::new(0, 0)].into_iter().collect::<Runs>();
+    let decided = [
+        PartOutcome {
+            stored: vec![(PACKAGES, 1)],
+            ..PartOutcome::default()
+        },
+        PartOutcome {
+            refused: vec![(PACKAGES, runs())],
+            failures: failures(&[0], Reason::IndexerRejected),
+            ..PartOutcome::default()
+        },
+        PartOutcome {
+            conflicts: runs(),
+            conflict_version: Version(7),
+            ..PartOutcome::default()
+        },
+    ];
+    let undecided = PartOutcome {
+        overloaded: vec![(PACKAGES, runs())],
+        ..PartOutcome::default()
+    };
+    let all = decided.map(|outcome| (outcome, true));
+    for (outcome, is_progress) in all.into_iter().chain([(undecided, false)]) {
+        let mut shard = Shard::ready(Config {
+            bulk_operations_max: 1,
+            ..config()
+        });
+        let id = shard.planned_delta(2, 0);
+        shard.linger();
+        shard.pass(100_000);
+        shard.say(Event::Health {
+            health: Health::Unready(Unready::Red),
+        });
+        shard.part(outcome.clone());
+        shard.pass(119_000);
+        let expected = if is_progress { None } else { UNAVAILABLE };
+        assert_eq!(verdict(&shard, id), expected, "{outcome:?}");
+        shard.pass(1_000);
+        assert_eq!(verdict(&shard, id), UNAVAILABLE, "{outcome:?}");
+    }
+}
+
+#[test]
+fn complete_listing_is_progress() {
+    let mut shard = Shard::ready(config());
+    let id = shard.complete(start(Mode::Full, 1, 0));
+    shard.planned(id, plan(1, 0));
+    shard.pass(100_000);
+    let outcome = ListingOutcome::Complete {
+        documents: 0,
+        highest: Version(0),
+    };
+    shard.say(Event::Listed {
+        session: id,
+        outcome,
+    });
+    shard.pass(119_999);
+    assert_eq!(verdict(&shard, id), None, "the comparison is out");
+    shard.pass(1);
+    assert_eq!(verdict(&shard, id), UNAVAILABLE);
 }
 
 /// A deadline that comes while the last request is out: its answer decides.

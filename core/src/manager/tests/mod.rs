@@ -14,6 +14,7 @@ mod staging;
 mod stop;
 mod text;
 mod transcripts;
+mod turns;
 mod versions;
 mod world;
 
