@@ -187,61 +187,61 @@ impl Oracles {
                 }
                 Heard::Other
             }
-            Event::BulkDone { bulk, outcome } => {
-                self.bulk_answered(shard, *bulk, outcome);
-                Heard::Other
-            }
-            Event::IndexChanged { state, .. } if *state != IndexState::Open => {
-                self.turns.trouble_all(shard);
-                Heard::Other
-            }
-            Event::RefusalsJudged { held, .. } if !held.is_empty() => {
-                self.turns.trouble_all(shard);
-                Heard::Other
-            }
-            Event::TaintAll { until } => {
-                self.deliveries.taint_all(shard, *until);
-                Heard::Other
-            }
-            Event::LeaseUntil { until } => {
-                self.deliveries.leases.insert(shard, *until);
-                Heard::Other
-            }
-            Event::QuotaSlice { items, .. } => {
-                self.exchange.items_max.insert(shard, *items);
-                Heard::Other
-            }
             Event::WallClock { unix_ms } => {
                 self.shard_reads(shard, *unix_ms);
                 Heard::Time
+            }
+            Event::Tick => Heard::Time,
+            _ => {
+                self.hear_answers(shard, event);
+                Heard::Other
+            }
+        }
+    }
+
+    /// A shard is about to be told what became of its commands, or how the world stands.
+    fn hear_answers(&mut self, shard: u16, event: &Event<Scanned>) {
+        match event {
+            Event::BulkDone { bulk, outcome } => {
+                self.bulk_answered(shard, *bulk, outcome);
+            }
+            Event::IndexChanged { state, .. } if *state != IndexState::Open => {
+                self.turns.trouble_all(shard);
+            }
+            Event::RefusalsJudged { held, .. } if !held.is_empty() => {
+                self.turns.trouble_all(shard);
+            }
+            Event::TaintAll { until } => {
+                self.deliveries.taint_all(shard, *until);
+            }
+            Event::LeaseUntil { until } => {
+                self.deliveries.leases.insert(shard, *until);
+            }
+            Event::QuotaSlice { items, .. } => {
+                self.exchange.items_max.insert(shard, *items);
             }
             Event::Listed {
                 session,
                 outcome: ListingOutcome::Complete { .. },
             } => {
                 self.heard_progress(*session);
-                Heard::Other
             }
             Event::Planned {
                 session,
                 plan: Some(plan),
             } => {
                 self.hear_plan(*session, plan);
-                Heard::Other
             }
             Event::Diffed {
                 session,
                 diff: Some(diff),
             } => {
                 self.hear_diff(*session, diff);
-                Heard::Other
             }
             Event::ClockFloor { floor } => {
                 self.shard_starts_above(shard, *floor);
-                Heard::Other
             }
-            Event::Tick => Heard::Time,
-            _ => Heard::Other,
+            _ => {}
         }
     }
 
