@@ -194,6 +194,7 @@ impl World {
             // Nobody says Processing to a base peer: it waits as long as a delivery may take.
             let manager = &self.options.config;
             config.answer_timeout_ms += manager.idle_timeout_ms + manager.delivery_deadline_ms;
+            config.answer_timeout_ms += self.options.round_ms();
         }
         config.processing_poll_ms = times.processing_poll_ms;
         config.session_max_ms = self

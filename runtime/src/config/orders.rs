@@ -71,7 +71,7 @@ pub(super) const ORDERS: &[Order] = &[
     at_most(
         "indexer.paused_index_deadline_ms",
         "indexer.delivery_deadline_ms",
-        "a session is not waited for longer than it may take",
+        "a session does not wait for an index longer than it may stand still",
     ),
     at_most(
         "session.session_max_items",

@@ -14,6 +14,10 @@
 //! time and a session has one item, a backlog of some hundred rows takes minutes, and that time is added.
 
 use super::Options;
+use crate::faults::{Fault, Rate};
+
+/// A large document of a world, with its action, at the size of which a request is halved no more.
+const DOCUMENT_BYTES: u64 = 3_000;
 
 /// By how many times its longest timeout a healed world must be at rest.
 pub(super) const TIMEOUTS_MAX: u64 = 10;
@@ -44,9 +48,10 @@ impl Options {
     }
 
     /// What can hold a healed world up, by name.
-    pub(crate) fn timeouts_ms(&self) -> [(&'static str, u64); 12] {
+    pub(crate) fn timeouts_ms(&self) -> [(&'static str, u64); 13] {
         let manager = &self.config;
         let agent = self.agent_times();
+        let has_base_peers = self.rates.of(Fault::AgentVersion) != Rate::Off;
         [
             // The manager, of an agent that is gone, and of a connection that is not read.
             ("idle_timeout_ms", manager.idle_timeout_ms),
@@ -60,6 +65,7 @@ impl Options {
             ("lease_ms", self.lease_ms),
             // The agent, of the manager.
             ("answer_timeout_ms", agent.answer_timeout_ms),
+            ("round_ms", if has_base_peers { self.round_ms() } else { 0 }),
             ("processing_poll_ms", agent.processing_poll_ms),
             ("connect_timeout_ms", agent.connect_timeout_ms),
             // The agent, before it tries again; what a refusal says may be doubled by jitter.
@@ -74,13 +80,28 @@ impl Options {
         8 * self.link_ms + 6 * self.indexer_ms + 4 * self.store_ms + self.config.linger_ms + 200
     }
 
+    /// How long the operations of one session take, at the slowest, while every other module of the fleet has as
+    /// many: they share what the Indexer takes. What moves is not given up, so that an agent that nobody tells
+    /// Processing, and one that gives up a job, must be ready to wait for it.
+    pub(crate) fn round_ms(&self) -> u64 {
+        let lanes = u64::from(self.agents) * self.config.catalogue.modules().len() as u64;
+        let taken = [self.takes_bytes_max, self.spares_bytes_max];
+        let bytes = taken.into_iter().filter(|most| *most > 0).min();
+        let bytes = bytes.map_or(self.config.bulk_bytes_max, |most| {
+            most.min(self.config.bulk_bytes_max)
+        });
+        let operations = u64::from(self.config.bulk_operations_max).min(bytes / DOCUMENT_BYTES);
+        let requests = self.session_items().div_ceil(operations.max(1));
+        lanes * requests * (2 * self.indexer_ms + self.config.linger_ms)
+    }
+
     /// How long an impatient agent lets a job take: longer than any of a healed world, which waits for one delivery
     /// before its own; not always so long as all repetitions of what nobody answers.
     pub(crate) fn patience_ms(&self) -> Option<u64> {
         let manager = &self.config;
         let deliveries_ms = 2 * manager.delivery_deadline_ms + manager.idle_timeout_ms;
         self.impatient
-            .then_some(deliveries_ms + 4 * self.session_ms())
+            .then_some(deliveries_ms + 4 * self.session_ms() + self.round_ms())
     }
 
     /// Times of the agents.

@@ -91,6 +91,35 @@ async fn an_outage_in_the_middle_of_a_session_ends_well() {
     world.check(&[PACKAGES], 1, &documents).await;
 }
 
+/// A session that takes longer than the delivery deadline, but never stands still for so long, ends Ok, at once.
+#[tokio::test]
+async fn a_session_that_moves_outlasts_the_delivery_deadline() {
+    let Some(world) = World::with_faults("moves") else {
+        return;
+    };
+    let deadline_ms = 2_000;
+    let _daemon = world
+        .setup()
+        .with("indexer.bulk_operations_max", 4)
+        .with("indexer.connect_timeout_ms", 1_000)
+        .with("indexer.request_timeout_ms", 1_000)
+        .with("indexer.request_deadline_ms", 1_500)
+        .with("indexer.late_write_bound_ms", 1_600)
+        .with("indexer.paused_index_deadline_ms", deadline_ms)
+        .with("indexer.delivery_deadline_ms", deadline_ms)
+        .start_ready()
+        .await;
+    world
+        .indexer
+        .faults(&json!({"kind": "slow_ms", "ms": 100, "path": "/_bulk"}));
+    let documents = packages(0..120, "1");
+    let mut agent = world.agent(1);
+    let synced = agent.full(&[PACKAGES], &documents).await.all();
+    assert!(synced.causes.is_empty(), "{:?}", synced.causes);
+    assert!(synced.took > Duration::from_millis(deadline_ms));
+    world.check(&[PACKAGES], 1, &documents).await;
+}
+
 #[tokio::test]
 async fn a_slow_indexer_is_waited_for() {
     let Some(world) = World::with_faults("slow") else {
