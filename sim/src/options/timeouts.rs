@@ -86,10 +86,8 @@ impl Options {
     pub(crate) fn round_ms(&self) -> u64 {
         let lanes = u64::from(self.agents) * self.config.catalogue.modules().len() as u64;
         let taken = [self.takes_bytes_max, self.spares_bytes_max];
-        let bytes = taken.into_iter().filter(|most| *most > 0).min();
-        let bytes = bytes.map_or(self.config.bulk_bytes_max, |most| {
-            most.min(self.config.bulk_bytes_max)
-        });
+        let limits = taken.into_iter().filter(|most| *most > 0);
+        let bytes = limits.fold(self.config.bulk_bytes_max, u64::min);
         let operations = u64::from(self.config.bulk_operations_max).min(bytes / DOCUMENT_BYTES);
         let requests = self.session_items().div_ceil(operations.max(1));
         lanes * requests * (2 * self.indexer_ms + self.config.linger_ms)
