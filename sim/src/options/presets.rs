@@ -29,6 +29,7 @@ presets!(
     "calm",
     "cruel-network",
     "cruel-indexer",
+    "slow-indexer",
     "crashes",
     "tiny-limits",
     "large-fleet",

@@ -34,4 +34,5 @@ mod healing;
 mod isolation;
 mod metamorphic;
 mod seeds;
+mod slow_indexer;
 mod small_worlds;
