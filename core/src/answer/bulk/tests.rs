@@ -275,6 +275,7 @@ fn each_item_is_judged_by_type_first() {
             Verdict::Refused,
         ),
         (403, "security_exception", "", Verdict::Forbidden),
+        (400, "security_exception", "", Verdict::Forbidden),
         (401, "something_new", "", Verdict::Forbidden),
         (400, "mapper_parsing_exception", "", Verdict::Refused),
         (404, "document_missing_exception", "", Verdict::Refused),

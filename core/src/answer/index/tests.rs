@@ -82,6 +82,8 @@ fn a_count_believes_whole_answers_only() {
     );
     assert_eq!(ask(404, GONE), documents(0));
     assert_eq!(ask(404, "not here"), CountOutcome::Unknown);
+    let other = GONE.replace("index_not_found", "resource_not_found");
+    assert_eq!(ask(404, &other), CountOutcome::Unknown);
     assert_eq!(ask(400, CLOSED), CountOutcome::Unknown);
 }
 

@@ -194,7 +194,10 @@ fn equal_ids_in_different_indices_are_different_documents() {
         Sample::delete(1, "states-one", "x"),
         Sample::delete(2, "states-zero", "x"),
     ];
-    let (_, table) = scanned(&scheme(), &frame(&items));
+    let bytes = frame(&items);
+    let (_, table) = scanned(&scheme(), &bytes);
+    let message = wire::decode(&bytes).unwrap();
+    assert_eq!((Items::of(&message).unwrap().len(), table.len()), (3, 3));
     assert_ne!(table.rows[0].hash, table.rows[1].hash);
     assert_eq!(table.rows[0].hash, table.rows[2].hash);
 }

@@ -190,6 +190,31 @@ fn wait_for_an_index_does_not_count_for_the_delivery() {
     assert_eq!(verdict(&shard, id), UNAVAILABLE);
 }
 
+/// A lane without sessions and verdicts is remembered while something may still be applied in it.
+#[test]
+fn taint_outlives_the_verdicts_of_its_lane() {
+    let mut shard = Shard::ready(Config {
+        late_write_bound_ms: 90_000,
+        verdict_kept_ms: 1,
+        ..config()
+    });
+    let id = shard.planned_delta(1, 0);
+    shard.linger();
+    shard.whole(BulkOutcome::Unknown);
+    let tainted = shard.now.0;
+    shard.pass(1_000);
+    shard.store();
+    assert_eq!(verdict(&shard, id), STORED);
+    let lanes = |shard: &Shard| {
+        let figures = shard.manager.figures();
+        (figures.lanes, figures.tainted_lanes, figures.verdicts_kept)
+    };
+    shard.until(tainted + 89_999);
+    assert_eq!(lanes(&shard), (1, 1, 0), "swept, and still tainted");
+    shard.until(tainted + 180_000);
+    assert_eq!(lanes(&shard), (0, 0, 0));
+}
+
 #[test]
 fn session_max_bounds_everything() {
     let mut shard = Shard::ready(config());

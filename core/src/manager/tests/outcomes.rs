@@ -4,7 +4,7 @@ use super::harness::{Shard, UNIX_MS, run};
 use super::{PACKAGES, PORTS, config, delta, failures, plan};
 use crate::answer::{BulkOutcome, PartOutcome};
 use crate::config::Config;
-use crate::document::Class;
+use crate::document::{Class, PlanSummary};
 use crate::id::{SessionId, VERSION_CEILING, VERSION_STEP, Version};
 use crate::manager::{Command, Event, IndexState, IndexTrouble, Observation, Tally};
 use crate::wire::{Mode, Reason, Status};
@@ -299,4 +299,32 @@ fn index_at_fault_holds_its_operations_which_are_sent_again() {
     shard.store();
     assert_eq!(verdict(&shard, id), STORED);
     assert!(shard.verdict(id).unwrap().failed.is_empty());
+}
+
+/// A detail is cut where a letter ends, at 256 bytes at most.
+#[test]
+fn detail_is_cut_between_letters() {
+    for (detail, expected) in [
+        ("é".repeat(128), 256),
+        ("é".repeat(129), 256),
+        (format!("a{}", "é".repeat(128)), 255),
+        (format!("{}€", "a".repeat(254)), 254),
+    ] {
+        let mut shard = Shard::ready(config());
+        let id = shard.complete(delta(2, 0));
+        let mut set_aside = failures(&[0], Reason::InvalidPayload);
+        set_aside.lowest[0].detail.clone_from(&detail);
+        shard.planned(
+            id,
+            PlanSummary {
+                failures: set_aside,
+                ..plan(1, 0)
+            },
+        );
+        shard.linger();
+        shard.store();
+        let told = shard.verdict(id).unwrap().failed[0].detail.clone();
+        assert_eq!(told.len(), expected, "{detail}");
+        assert!(detail.starts_with(&told));
+    }
 }

@@ -2,11 +2,11 @@
 //! (`docs/protocol.md` sections 3.2, 3.4 and 3.5).
 
 use super::harness::{AGENT, Shard, frame, peer};
-use super::{config, delta, plan};
+use super::{config, delta, plan, start};
 use crate::config::Config;
 use crate::id::{ConnectionId, SessionId, StageId};
 use crate::manager::{Command, ConnectionKind, Event, Observation};
-use crate::wire::{Reason, Start, Status};
+use crate::wire::{Mode, Reason, Start, Status};
 
 fn fail_last(shard: &mut Shard) {
     let stage = shard.last_stage();
@@ -235,6 +235,65 @@ fn frame_that_never_fits_ends_its_session() {
         assert_eq!(shard.manager.figures().bytes, 0, "everything is given back");
         assert_eq!(shard.manager.figures().items, 0);
     }
+}
+
+/// A limit is what may be had, to the last byte and gap.
+#[test]
+fn frame_that_fits_exactly_is_taken() {
+    let limits: [fn(&mut Config); 4] = [
+        |config| config.bytes_per_session_max = 2_000,
+        |config| config.bytes_per_agent_max = 2_000,
+        |config| config.bytes_max = 2_000,
+        |config| config.runs_per_session_max = 2,
+    ];
+    for limit in limits {
+        let mut config = config();
+        limit(&mut config);
+        let mut shard = Shard::ready(config);
+        let id = shard.session(delta(9, 1));
+        for seq in [0, 4] {
+            shard.data(id, seq, seq);
+            shard.staged();
+        }
+        assert_eq!((stages(&shard), reason(&shard, id)), (2, None));
+        shard.data(id, 8, 8);
+        assert_eq!(reason(&shard, id), Some(Reason::Overloaded));
+    }
+}
+
+#[test]
+fn share_of_a_relayed_agent_is_what_may_be_open() {
+    let mut shard = Shard::ready(Config {
+        open_bytes_per_connection_max: 1_000,
+        ..config()
+    });
+    shard.open(5, ConnectionKind::Relay);
+    let ack = shard.start(peer(1, 5), delta(9, 1), 0);
+    let id = SessionId(ack.session);
+    for (seq, expected) in [(0, None), (1, None), (2, Some(Reason::Overloaded))] {
+        shard.items(peer(1, 5), frame(id, seq, seq, 1_000));
+        assert_eq!(reason(&shard, id), expected, "frame {seq}");
+    }
+}
+
+/// Only what will free room is waited for: a complete session that holds nothing will not.
+#[test]
+fn session_without_bytes_is_not_waited_for() {
+    let mut shard = Shard::ready(Config {
+        bytes_max: 1_500,
+        ..config()
+    });
+    let empty = shard.complete(Start {
+        module: "sca".to_owned(),
+        indices: vec!["sca".to_owned()],
+        ..start(Mode::Full, 0, 0)
+    });
+    assert_eq!(reason(&shard, empty), None, "it is complete, and waits");
+    let id = shard.session(delta(9, 1));
+    shard.data(id, 0, 0);
+    shard.staged();
+    shard.data(id, 4, 4);
+    assert_eq!(reason(&shard, id), Some(Reason::Overloaded));
 }
 
 /// While a complete session will free room, what does not fit is left out and asked for again.
