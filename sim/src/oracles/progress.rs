@@ -20,8 +20,7 @@ impl Oracles {
     pub(super) fn heard_progress(&mut self, session: SessionId) {
         let (now, deadline_ms) = (self.now, self.config.delivery_deadline_ms);
         if let Some(known) = self.sessions.get_mut(&session) {
-            let since = known.progressed.unwrap_or(known.completed_at);
-            known.stood_still |= now.since(since) >= deadline_ms;
+            known.stood_still = known.has_stood_still(now, deadline_ms);
             known.progressed = Some(now);
         }
     }
@@ -35,10 +34,8 @@ impl Oracles {
             return;
         };
         let deadline_ms = self.config.delivery_deadline_ms;
-        let stands_ms = self
-            .now
-            .since(known.progressed.unwrap_or(known.completed_at));
-        if !known.stood_still && stands_ms < deadline_ms {
+        if !known.has_stood_still(self.now, deadline_ms) {
+            let stands_ms = self.now.since(known.stands_since());
             let expected = format!(
                 "session {session} is given up when nothing of it was decided for {deadline_ms} ms"
             );

@@ -44,7 +44,7 @@ pub(super) struct Session {
     /// Its place among all complete sessions.
     pub(super) completed: Option<u64>,
     pub(super) completed_at: Tick,
-    /// When its delivery last came nearer to its end, and whether it ever stood still for its deadline.
+    /// When something of its delivery was decided last, and whether it stood still for its deadline before that.
     pub(super) progressed: Option<Tick>,
     pub(super) stood_still: bool,
     /// The version of its operations.
@@ -83,6 +83,16 @@ impl Session {
             part.last += run.first;
         }
         parts
+    }
+
+    /// When something of its delivery was decided last, or else when it began.
+    pub(super) fn stands_since(&self) -> Tick {
+        self.progressed.unwrap_or(self.completed_at)
+    }
+
+    /// Whether its delivery stands still for its deadline, or did so before.
+    pub(super) fn has_stood_still(&self, now: Tick, deadline_ms: u64) -> bool {
+        self.stood_still || now.since(self.stands_since()) >= deadline_ms
     }
 
     /// Whether it was dispatched and not yet answered.

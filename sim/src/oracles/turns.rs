@@ -115,11 +115,7 @@ impl Oracles {
         let Some(known) = self.sessions.get(&begun.session) else {
             return false;
         };
-        let stands_ms = self
-            .now
-            .since(known.progressed.unwrap_or(known.completed_at));
-        let is_in_time = !known.stood_still
-            && stands_ms < self.config.delivery_deadline_ms
+        let is_in_time = !known.has_stood_still(self.now, self.config.delivery_deadline_ms)
             && self.now.since(known.opened) < self.config.session_max_ms;
         let upserts = self.loads.operations(begun.session, Class::Upsert);
         !begun.troubled && known.open && is_in_time && begun.sent < upserts
