@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use inventory_sync_core::config::Catalogue;
-use inventory_sync_core::coordinator::{self, ListingReport, WriteOutcome};
+use inventory_sync_core::coordinator::{self, ListingReport};
 use inventory_sync_core::document::Listing;
 use inventory_sync_core::id::{AgentId, BulkId, RequestId, SessionId};
 use inventory_sync_core::manager::{Health, IndexState, Observation, Tally};
@@ -206,31 +206,29 @@ pub(super) fn shard(shared: &Shared, observation: &Observation) {
 /// Refusals that pass by themselves.
 const LOAD: [&str; 2] = ["rejected_execution_exception", "circuit_breaking_exception"];
 
-/// Without the writer document's renewal the lease ends and nothing is sent: whoever can do something about
-/// it is told why (`docs/protocol.md` section 8).
-pub(super) fn writer(shared: &Shared, outcome: &WriteOutcome, why: impl FnOnce() -> String) {
-    match outcome {
-        WriteOutcome::Written { .. } => shared.clear_alert("writer"),
-        WriteOutcome::Refused => {
-            let why = why();
-            if LOAD.iter().any(|kind| why.contains(kind)) {
-                tracing::warn!(
-                    why,
-                    "the lease's renewal was refused for load and is tried again"
-                );
-                return;
-            }
-            let text = format!(
-                "the lease cannot be renewed, and without it nothing is sent or admitted: {why}; \
-                 `inventory-sync check` says what is missing"
-            );
-            if shared.alert("writer", text) {
-                tracing::error!(why, "the lease cannot be renewed");
-            }
-        }
-        WriteOutcome::Conflict | WriteOutcome::Unknown => {}
+/// A step towards the writer's lease is refused (`docs/protocol.md` section 8). Without the lease nothing is sent:
+/// whoever can do something about it is told why, once for each reason.
+pub(super) fn lease_refused(shared: &Shared, why: &str) {
+    if LOAD.iter().any(|kind| why.contains(kind)) {
+        tracing::warn!(why, "the lease was refused for load and is tried again");
+        return;
+    }
+    let text = format!(
+        "the lease cannot be taken or renewed, and without it nothing is sent or admitted: {why}; \
+         `inventory-sync check` says what is missing"
+    );
+    if shared.alert(LEASE, text) {
+        tracing::error!(why, "the lease cannot be taken or renewed");
     }
 }
+
+/// The writer document is written: whatever was in the lease's way is not any more.
+pub(super) fn lease_held(shared: &Shared) {
+    shared.clear_alert(LEASE);
+}
+
+/// The key of its alert.
+const LEASE: &str = "writer";
 
 /// What the coordinator observed.
 pub(super) fn coordinator(

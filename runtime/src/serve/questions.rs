@@ -41,6 +41,12 @@ pub(super) struct Asker {
     pub(super) clock: MonotonicClock,
 }
 
+/// What the Indexer says to what it refuses to do; `None` where it may have done it, or has nothing of that name.
+fn refusal(status: u16, body: &[u8]) -> Option<String> {
+    let is_refused = (400..=499).contains(&status) && !matches!(status, 404 | 408);
+    is_refused.then(|| answer::sentence(status, body))
+}
+
 impl Asker {
     /// Asks one question and sends the answer's event.
     pub(super) fn ask(&self, question: Command, answers: mpsc::UnboundedSender<Message>) {
@@ -108,6 +114,9 @@ impl Asker {
             }
             Command::CreateWriterIndex { request } => {
                 let outcome = self.create(request::create_writer_index()).await;
+                if let IndexOutcome::Refused(why) = &outcome {
+                    observe::lease_refused(&self.shared, why);
+                }
                 Event::IndexCreated { request, outcome }
             }
             Command::CreateIndex { request, index } => {
@@ -116,7 +125,13 @@ impl Asker {
             }
             Command::ReadWriter { request } => {
                 let outcome = match self.read(request::read_writer(cluster)).await {
-                    Some((status, body)) => answer::writer_read(status, &body),
+                    Some((status, body)) => {
+                        let outcome = answer::writer_read(status, &body);
+                        if outcome == WriterOutcome::Unknown {
+                            self.lease_refused(refusal(status, &body));
+                        }
+                        outcome
+                    }
                     None => WriterOutcome::Unknown,
                 };
                 Event::WriterRead { request, outcome }
@@ -132,7 +147,11 @@ impl Asker {
                 let outcome = match self.read(asked).await {
                     Some((status, body)) => {
                         let outcome = answer::writer_written(status, &body);
-                        observe::writer(&self.shared, &outcome, || answer::sentence(status, &body));
+                        match outcome {
+                            WriteOutcome::Written { .. } => observe::lease_held(&self.shared),
+                            WriteOutcome::Refused => self.lease_refused(refusal(status, &body)),
+                            WriteOutcome::Conflict | WriteOutcome::Unknown => {}
+                        }
                         outcome
                     }
                     None => WriteOutcome::Unknown,
@@ -148,7 +167,10 @@ impl Asker {
                 outcome: self.count().await,
             },
             Command::Refresh { request, indices } => {
-                let outcome = self.refresh(&indices).await;
+                let (outcome, refusal) = self.refresh(&indices).await;
+                if let Some(why) = refusal {
+                    tracing::warn!(why, "a refresh is refused");
+                }
                 Event::Refreshed { request, outcome }
             }
             Command::Record { request, what } => {
@@ -183,19 +205,30 @@ impl Asker {
         }
     }
 
-    async fn refresh(&self, indices: &[IndexId]) -> RefreshOutcome {
+    /// What keeps the lease from being held.
+    fn lease_refused(&self, refusal: Option<String>) {
+        if let Some(why) = refusal {
+            observe::lease_refused(&self.shared, &why);
+        }
+    }
+
+    /// What became of a refresh, and what the Indexer says where it refuses one.
+    async fn refresh(&self, indices: &[IndexId]) -> (RefreshOutcome, Option<String>) {
         let catalogue = self.scheme.catalogue();
         let Some((status, body)) = self.read(request::refresh(catalogue, indices)).await else {
-            return RefreshOutcome::Failed;
+            return (RefreshOutcome::Failed, None);
         };
         if let Some(reached) = answer::refreshed_copies(status, &body) {
             let health = self.read(request::health_of(catalogue, indices)).await;
             if health.is_some_and(|(status, body)| answer::covers_primaries(status, &body, reached))
             {
-                return RefreshOutcome::Done;
+                return (RefreshOutcome::Done, None);
             }
         }
-        answer::refreshed(status, &body, catalogue, indices)
+        match answer::refreshed(status, &body, catalogue, indices) {
+            RefreshOutcome::Failed => (RefreshOutcome::Failed, refusal(status, &body)),
+            outcome => (outcome, None),
+        }
     }
 
     /// Refreshes and counts each index alone: one that does not exist has no documents.
@@ -209,17 +242,22 @@ impl Asker {
             let index = IndexId(place);
             match self.refresh(&[index]).await {
                 // One that does not exist, or is closed, tells by itself when it is counted.
-                RefreshOutcome::Done | RefreshOutcome::Paused { .. } => {}
-                RefreshOutcome::Failed => return CountOutcome::Unknown,
+                (RefreshOutcome::Done | RefreshOutcome::Paused { .. }, _) => {}
+                (RefreshOutcome::Failed, refusal) => {
+                    self.lease_refused(refusal);
+                    return CountOutcome::Unknown;
+                }
             }
             let asked = request::count(catalogue, index, self.scheme.cluster());
-            match self
-                .read(asked)
-                .await
-                .map(|(status, body)| answer::counted(status, &body))
-            {
-                Some(CountOutcome::Documents(count)) => documents += count,
-                Some(CountOutcome::Unknown) | None => return CountOutcome::Unknown,
+            let Some((status, body)) = self.read(asked).await else {
+                return CountOutcome::Unknown;
+            };
+            match answer::counted(status, &body) {
+                CountOutcome::Documents(count) => documents += count,
+                CountOutcome::Unknown => {
+                    self.lease_refused(refusal(status, &body));
+                    return CountOutcome::Unknown;
+                }
             }
         }
         CountOutcome::Documents(documents)

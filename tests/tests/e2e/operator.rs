@@ -193,7 +193,7 @@ async fn a_lease_that_is_refused_is_an_alert() {
         "reason": "queue capacity = 1", "path": "/inventory-sync-writer", "count": 1,
     }));
     until("a renewal was refused for load", LONG, async || {
-        daemon.logged("the lease's renewal was refused for load and is tried again")
+        daemon.logged("the lease was refused for load and is tried again")
     })
     .await;
     assert_eq!(daemon.status()["alerts"], json!([]));
@@ -208,12 +208,12 @@ async fn a_lease_that_is_refused_is_an_alert() {
         })
         .await;
     assert!(
-        alert.contains("the lease cannot be renewed") && alert.contains(reason),
+        alert.contains("the lease cannot be taken or renewed") && alert.contains(reason),
         "{alert}"
     );
     let told = daemon
         .log()
-        .matches("\"the lease cannot be renewed\"")
+        .matches("\"the lease cannot be taken or renewed\"")
         .count();
     assert_eq!(told, 1, "once, not at each attempt");
     world.indexer.heal();
@@ -224,4 +224,40 @@ async fn a_lease_that_is_refused_is_an_alert() {
         .await;
     let mut agent = world.agent(1);
     agent.delta(&packages(0..3, "1")).await.all();
+}
+
+/// A right that was never there: whichever step towards the first lease it stops, the operator is told.
+#[tokio::test]
+async fn each_step_that_is_refused_on_the_way_to_a_lease_is_an_alert() {
+    for path in [
+        "/inventory-sync-writer",
+        "/inventory-sync-writer/_doc",
+        "/wazuh-states-inventory-packages/_refresh",
+        "/wazuh-states-inventory-packages/_count",
+    ] {
+        // Each begins with nothing there: only then are documents counted.
+        let Some(world) = World::with_faults("no-lease") else {
+            return;
+        };
+        let reason = format!("no permissions for what is asked of {path}");
+        world.indexer.faults(&json!({
+            "kind": "status", "status": 403, "type": "security_exception", "reason": reason,
+            "path": path,
+        }));
+        let daemon = world.setup().start().await;
+        daemon
+            .until_status(&format!("an alert: {path}"), |status| {
+                let alerts = status["alerts"].to_string();
+                let is_told = alerts.contains("the lease cannot be taken");
+                (is_told && alerts.contains(&reason)).then_some(())
+            })
+            .await;
+        world.indexer.heal();
+        daemon.until_ready().await;
+        daemon
+            .until_status("no alert", |status| {
+                status["alerts"].as_array()?.is_empty().then_some(())
+            })
+            .await;
+    }
 }
