@@ -90,7 +90,7 @@ impl TestAgent {
     pub fn new(endpoint: Endpoint, id: u64, module: &str, tune: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::new(AgentId(id), module);
         config.info = agent_info(id);
-        config.answer_timeout_ms = 2_000;
+        config.answer_timeout_ms = 10_000;
         config.processing_poll_ms = 1_000;
         config.session_max_ms = 60_000;
         config.connect_timeout_ms = 5_000;

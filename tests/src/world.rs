@@ -15,26 +15,43 @@ use crate::daemon::Setup;
 use crate::document::{self, Document};
 use crate::indexer::{Access, Indexer};
 
-/// Times of a daemon whose Indexer answers at once, in the order that they must have.
-const STAND_IN_TIMES: &[(&str, u64)] = &[
+/// Times, in the order that they must have, longer than a machine of tests is ever held up: nothing is given up or
+/// taken for lost because of its pace, and what is not a matter of time does not depend on it.
+const PATIENT_TIMES: &[(&str, u64)] = &[
+    ("indexer.connect_timeout_ms", 10_000),
+    ("indexer.request_timeout_ms", 12_000),
+    ("indexer.request_deadline_ms", 15_000),
+    ("indexer.late_write_bound_ms", 20_000),
+    ("indexer.delivery_deadline_ms", 45_000),
+    ("indexer.paused_index_deadline_ms", 20_000),
+    ("session.idle_timeout_ms", 30_000),
+    ("writer.lease_ms", 30_000),
+    ("writer.renew_ms", 500),
+];
+
+/// Short ones, for tests in which requests are lost, leases end and daemons are killed: what has to be waited for
+/// comes soon.
+const SHORT_TIMES: &[(&str, u64)] = &[
     ("indexer.connect_timeout_ms", 1_500),
     ("indexer.request_timeout_ms", 1_500),
     ("indexer.request_deadline_ms", 2_000),
     ("indexer.late_write_bound_ms", 2_500),
     ("indexer.delivery_deadline_ms", 20_000),
     ("indexer.paused_index_deadline_ms", 3_000),
+    ("session.idle_timeout_ms", 10_000),
     ("writer.lease_ms", 4_000),
     ("writer.renew_ms", 500),
 ];
 
-/// Of one whose Indexer is a real one on a small machine.
-const REAL_TIMES: &[(&str, u64)] = &[
+/// The same where the Indexer is a real one on a small machine.
+const SHORT_REAL_TIMES: &[(&str, u64)] = &[
     ("indexer.connect_timeout_ms", 1_000),
     ("indexer.request_timeout_ms", 3_000),
     ("indexer.request_deadline_ms", 4_000),
     ("indexer.late_write_bound_ms", 5_000),
     ("indexer.delivery_deadline_ms", 30_000),
     ("indexer.paused_index_deadline_ms", 10_000),
+    ("session.idle_timeout_ms", 10_000),
     ("writer.lease_ms", 15_000),
     ("writer.renew_ms", 1_000),
 ];
@@ -53,7 +70,6 @@ const TIMES: &[(&str, u64)] = &[
     ("indexer.retry_base_ms", 20),
     ("indexer.retry_max_ms", 200),
     ("indexer.health_interval_ms", 100),
-    ("session.idle_timeout_ms", 10_000),
     ("session.session_max_ms", 120_000),
     ("session.retry_after_ms", 20),
 ];
@@ -164,19 +180,23 @@ impl World {
         let _printed = self.commands().ask(&["templates", "install"]);
     }
 
-    /// How a daemon is started here.
+    /// How a daemon is started here, with times that no busy machine reaches.
     #[must_use]
     pub fn setup(&self) -> Setup {
         self.setup_in("daemon")
     }
 
+    /// How a daemon is started here that is about to lose requests, its lease or its life. On a busy machine some of
+    /// its times may be over before anything happened: its agents must be such as come again.
+    #[must_use]
+    pub fn hurried(&self) -> Setup {
+        self.hurried_in("daemon")
+    }
+
     /// How commands are run here that speak to the Indexer themselves.
     #[must_use]
     pub fn commands(&self) -> Setup {
-        let setup = self.setup();
-        COMMAND_TIMES
-            .iter()
-            .fold(setup, |setup, (key, ms)| setup.with(key, ms))
+        with_times(self.setup(), COMMAND_TIMES)
     }
 
     /// How one more daemon is started here, with a store and sockets of its own.
@@ -189,12 +209,7 @@ impl World {
         std::fs::create_dir_all(&folder).unwrap();
         let access = self.indexer.access();
         let mut settings = BTreeMap::new();
-        let own = if self.indexer.is_stand_in() {
-            STAND_IN_TIMES
-        } else {
-            REAL_TIMES
-        };
-        for (key, ms) in own.iter().chain(TIMES) {
+        for (key, ms) in PATIENT_TIMES.iter().chain(TIMES) {
             settings.insert(*key, ms.to_string());
         }
         settings.extend(places(&folder, access, &self.pki, &self.cluster));
@@ -205,6 +220,17 @@ impl World {
             password: access.user.as_ref().map(|(_, password)| password.clone()),
             address: self.address.clone(),
         }
+    }
+
+    /// The same in a hurry.
+    #[must_use]
+    pub fn hurried_in(&self, name: &str) -> Setup {
+        let times = if self.indexer.is_stand_in() {
+            SHORT_TIMES
+        } else {
+            SHORT_REAL_TIMES
+        };
+        with_times(self.setup_in(name), times)
     }
 
     /// The daemon over TLS, for an agent with a certificate of ours.
@@ -264,6 +290,12 @@ impl World {
         let rest: Vec<_> = found.keys().collect();
         assert!(rest.is_empty(), "documents that should be gone: {rest:?}");
     }
+}
+
+fn with_times(setup: Setup, times: &[(&'static str, u64)]) -> Setup {
+    times
+        .iter()
+        .fold(setup, |setup, (key, ms)| setup.with(key, ms))
 }
 
 /// The settings of a daemon that are about places: where the Indexer is, where it listens, what it keeps where.

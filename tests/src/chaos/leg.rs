@@ -228,7 +228,7 @@ impl Leg {
         let setup = self
             .ground
             .world
-            .setup()
+            .hurried()
             .with("router.relay_uids", geteuid())
             .with("session.shards", draw(&mut rng, 1, 2))
             .with("indexer.concurrency_max", draw(&mut rng, 1, 2))

@@ -53,7 +53,7 @@ async fn an_outage_in_the_middle_of_a_session_ends_well() {
         return;
     };
     let daemon = world
-        .setup()
+        .hurried()
         .with("indexer.bulk_operations_max", 20)
         .with("writer.lease_ms", 1_500)
         .with("writer.renew_ms", 300)
@@ -97,21 +97,21 @@ async fn a_session_that_moves_outlasts_the_delivery_deadline() {
     let Some(world) = World::with_faults("moves") else {
         return;
     };
-    let deadline_ms = 2_000;
+    let deadline_ms = 6_000;
     let _daemon = world
         .setup()
         .with("indexer.bulk_operations_max", 4)
-        .with("indexer.connect_timeout_ms", 1_000)
-        .with("indexer.request_timeout_ms", 1_000)
-        .with("indexer.request_deadline_ms", 1_500)
-        .with("indexer.late_write_bound_ms", 1_600)
+        .with("indexer.connect_timeout_ms", 4_000)
+        .with("indexer.request_timeout_ms", 4_000)
+        .with("indexer.request_deadline_ms", 4_500)
+        .with("indexer.late_write_bound_ms", 5_000)
         .with("indexer.paused_index_deadline_ms", deadline_ms)
         .with("indexer.delivery_deadline_ms", deadline_ms)
         .start_ready()
         .await;
     world
         .indexer
-        .faults(&json!({"kind": "slow_ms", "ms": 100, "path": "/_bulk"}));
+        .faults(&json!({"kind": "slow_ms", "ms": 220, "path": "/_bulk"}));
     let documents = packages(0..120, "1");
     let mut agent = world.agent(1);
     let synced = agent.full(&[PACKAGES], &documents).await.all();
@@ -125,7 +125,7 @@ async fn a_slow_indexer_is_waited_for() {
     let Some(world) = World::with_faults("slow") else {
         return;
     };
-    let daemon = world.setup().start_ready().await;
+    let daemon = world.hurried().start_ready().await;
     let mut agent = world.agent(1);
     // Below the deadline: an answer, late.
     world
@@ -155,7 +155,7 @@ async fn items_that_are_refused_for_now_are_sent_again() {
     let Some(world) = World::with_faults("partly") else {
         return;
     };
-    let _daemon = world.setup().start_ready().await;
+    let _daemon = world.hurried().start_ready().await;
     let mut agent = world.agent(1);
     let documents = packages(0..200, "1");
     let faults = json!([
@@ -216,7 +216,7 @@ async fn after_a_lost_answer_deletes_wait() {
     let Some(world) = World::with_faults("lost-answer") else {
         return;
     };
-    let setup = world.setup().with("indexer.late_write_bound_ms", 5_000);
+    let setup = world.hurried().with("indexer.late_write_bound_ms", 10_000);
     let bound = setup.time("indexer.late_write_bound_ms");
     let daemon = setup.start_ready().await;
     let mut agent = world.agent(1);
@@ -259,7 +259,7 @@ async fn a_late_write_changes_nothing() {
     let Some(world) = World::with_faults("late-write") else {
         return;
     };
-    let setup = world.setup().with("indexer.late_write_bound_ms", 3_000);
+    let setup = world.hurried().with("indexer.late_write_bound_ms", 3_000);
     let _daemon = setup.start_ready().await;
     let mut agent = world.agent(1);
     agent.delta(&packages(0..10, "0")).await.all();

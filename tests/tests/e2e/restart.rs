@@ -14,7 +14,7 @@ use inventory_tests::wait::{LONG, until};
 #[tokio::test]
 async fn a_session_survives_the_death_of_the_daemon() {
     let world = World::new("killed");
-    let setup = world.setup();
+    let setup = world.hurried();
     let mut daemon = setup.start_ready().await;
     // Slow enough to be in the middle of it when the daemon dies.
     let mut agent = TestAgent::new(world.endpoint(1), 1, "syscollector", |config| {
@@ -47,8 +47,8 @@ async fn after_a_kill_deletes_wait_and_after_a_clean_stop_they_do_not() {
     let world = World::new("taint");
     // Long, so that no busy machine can be confused with it.
     let setup = world
-        .setup()
-        .with("indexer.late_write_bound_ms", 6_000)
+        .hurried()
+        .with("indexer.late_write_bound_ms", 10_000)
         .with("indexer.delivery_deadline_ms", 50_000);
     let bound = setup.time("indexer.late_write_bound_ms");
     let mut daemon = setup.start_ready().await;
@@ -176,8 +176,10 @@ async fn of_two_writers_the_second_does_not_start() {
         .with("writer.id", "the-first")
         .start_ready()
         .await;
+    // It takes over from one that stands still for so long: longer than a busy machine holds the first one up.
     let mut second = world
-        .setup_in("second")
+        .hurried_in("second")
+        .with("writer.lease_ms", 15_000)
         .with("writer.id", "the-second")
         .spawn();
     let status = second.ended().await;

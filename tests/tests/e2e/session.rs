@@ -105,7 +105,7 @@ async fn a_base_peer_gets_ok_and_error_only() {
     let world = World::new("base-peer");
     let _daemon = world
         .setup()
-        .with("session.idle_timeout_ms", 1_500)
+        .with("session.idle_timeout_ms", 5_000)
         .start_ready()
         .await;
     let mut agent = Connection::open(&world.endpoint(1)).await.unwrap();

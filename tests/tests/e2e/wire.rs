@@ -12,7 +12,7 @@ async fn a_wire_that_is_cut_and_mended_loses_nothing() {
     let world = World::new("cut");
     let proxy = Proxy::to(&world.indexer.access().url).await;
     let daemon = world
-        .setup()
+        .hurried()
         .with("indexer.hosts", proxy.url())
         .with("indexer.bulk_operations_max", 25)
         .with("writer.lease_ms", 1_500)
@@ -51,7 +51,7 @@ async fn a_wire_that_is_cut_and_mended_loses_nothing() {
 async fn answers_that_are_lost_on_the_way_lose_nothing() {
     let world = World::new("lost-on-the-way");
     let proxy = Proxy::to(&world.indexer.access().url).await;
-    let setup = world.setup().with("indexer.hosts", proxy.url());
+    let setup = world.hurried().with("indexer.hosts", proxy.url());
     let bound = setup.time("indexer.late_write_bound_ms");
     let daemon = setup.start_ready().await;
     let mut agent = world.agent(1);
