@@ -10,6 +10,8 @@ use inventory_sync_core::id::AgentId;
 pub enum Pending {
     /// The manager's process does not run.
     ManagerDown,
+    /// The manager's process was asked to stop, and runs still.
+    ManagerStopping,
     /// An agent's process does not run.
     AgentDown {
         /// The agent.
@@ -77,6 +79,7 @@ impl Pending {
     pub fn kind(&self) -> String {
         let kind = match self {
             Self::ManagerDown => "the manager is down",
+            Self::ManagerStopping => "the manager is stopping",
             Self::AgentDown { .. } => "an agent is down",
             Self::Owed { waits: None, .. } => "an agent owes documents and has no job",
             Self::Owed { waits: Some(_), .. } => "an agent owes documents and has a job",
@@ -102,6 +105,7 @@ impl Pending {
             | Self::Session { agent }
             | Self::Hostile { agent } => Some(*agent),
             Self::ManagerDown
+            | Self::ManagerStopping
             | Self::Frames { .. }
             | Self::Request
             | Self::Shard { .. }
@@ -116,6 +120,7 @@ impl fmt::Display for Pending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ManagerDown => f.write_str("the manager is down"),
+            Self::ManagerStopping => f.write_str("the manager is stopping"),
             Self::AgentDown { agent } => write!(f, "agent {agent} is down"),
             Self::Owed {
                 agent,

@@ -69,6 +69,10 @@ impl World {
         if !is_excused {
             pending.extend(reason.map(|reason| Pending::Coordinator { reason }));
         }
+        // A store that stalled may hold a stop up until long after the healing.
+        if process.stopping {
+            pending.push(Pending::ManagerStopping);
+        }
         pending
     }
 
