@@ -144,6 +144,8 @@ bugs! {
     BoundToldEarly,
     /// An Indexer that is not ready is not asked again.
     HealthAskedOnce,
+    /// Refused credentials are tried again with every question that is due.
+    CredentialsHammered,
     /// An operator cannot resume a held index.
     HeldIndexNeverResumes,
     /// Every stop is recorded as clean.

@@ -54,6 +54,7 @@ impl World {
             }
             self.trace.note(now, Node::Coordinator, '>', &command);
             self.judge_coordinator(&command);
+            self.oracles.judge_question(&command);
             self.coverage.coordinator_asked(&command);
             self.obey_coordinator(life, command);
         }

@@ -72,6 +72,7 @@ impl World {
             .collect();
         let coordinator_config = self.coordinator_config();
         self.lease_ms = coordinator_config.lease_ms;
+        self.oracles.coordinator_begins(&coordinator_config);
         let coordinator = Coordinator::new(coordinator_config, self.seeds.seed());
         self.process = Some(Process {
             life,

@@ -68,6 +68,7 @@ impl Coordinator {
     /// Whether the Indexer refuses our credentials. Then nothing but health is asked, and that rarely.
     pub(super) fn is_barred(&self) -> bool {
         self.answered == Health::Unready(Unready::Unauthorized)
+            && !is_planted(Bug::CredentialsHammered)
     }
 
     /// Shards hear Ready only once everything a start needs is done.

@@ -67,6 +67,7 @@ impl Oracles {
             } => self.coordination.foreign = None,
             _ => {}
         }
+        self.credentials_heard(event);
         self.clocks_heard(event);
         self.listings_heard(event);
     }

@@ -11,6 +11,7 @@
 mod agents;
 mod clocks;
 mod coordination;
+mod credentials;
 mod deliveries;
 mod documents;
 mod exchange;
@@ -113,6 +114,7 @@ pub(crate) struct Oracles {
     exchange: exchange::Exchange,
     deliveries: deliveries::Deliveries,
     coordination: coordination::Coordination,
+    credentials: credentials::Credentials,
     clocks: clocks::Clocks,
     indices: indices::Indices,
     listings: listings::Listings,
@@ -163,6 +165,7 @@ impl Oracles {
             exchange: exchange::Exchange::default(),
             deliveries: deliveries::Deliveries::default(),
             coordination: coordination::Coordination::default(),
+            credentials: credentials::Credentials::default(),
             clocks: clocks::Clocks::default(),
             indices: indices::Indices::default(),
             listings: listings::Listings::default(),
