@@ -180,7 +180,7 @@ impl Estimate {
         }
     }
 
-    /// Seconds that are left, if all goes on as it went; never said to be over before it is.
+    /// Seconds that are left, if all goes on as it went; 0 where it does not.
     fn left_seconds(&self, now_seconds: u64) -> u64 {
         let waiting: u64 = self.waiting.iter().map(|name| weight(name)).sum();
         let usual = waiting / self.cores;
@@ -190,15 +190,14 @@ impl Estimate {
         let expected = self.compiled / self.cores + prior;
         let left = usual * measured / expected.max(1);
         left.saturating_sub(now_seconds.saturating_sub(self.last_seconds))
-            .max(15)
     }
 
     fn line(&self, now_seconds: u64) -> String {
         let left = self.left_seconds(now_seconds);
-        let left = if left < 90 {
-            "about a minute left".to_owned()
-        } else {
-            format!("about {} minutes left", left.div_ceil(60))
+        let left = match left {
+            0 => "longer than it should take".to_owned(),
+            1..90 => "about a minute left".to_owned(),
+            _ => format!("about {} minutes left", left.div_ceil(60)),
         };
         let busy = match self.waiting.iter().any(|name| name == "librocksdb-sys") {
             true if self.waiting.len() < 20 => "; RocksDB is compiled, the longest part",
@@ -282,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn the_estimate_falls_and_never_reaches_nothing_before_the_end() {
+    fn the_estimate_falls_and_says_when_it_was_wrong() {
         let crates: BTreeSet<String> = ["librocksdb-sys", "serde", "tokio"]
             .iter()
             .map(|name| (*name).to_owned())
@@ -293,8 +292,10 @@ mod tests {
         estimate.done("serde", false, 2);
         estimate.done("serde", false, 2);
         assert!(estimate.left_seconds(100) < first);
-        assert_eq!(estimate.left_seconds(100_000), 15);
         assert!(estimate.line(100).contains("1 of 3 crates"));
+        assert!(estimate.line(100).contains("minutes left"));
+        assert_eq!(estimate.left_seconds(100_000), 0);
+        assert!(estimate.line(100_000).contains("longer than it should"));
     }
 
     #[test]
