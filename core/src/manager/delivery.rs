@@ -11,7 +11,7 @@ use crate::wire::{Mode, Reason, Status};
 
 /// What keeps a delivery from going on, if anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wait {
+pub(super) enum Wait {
     /// Nothing: its deadline runs.
     None,
     /// Its lane is tainted, up to this tick.
@@ -285,7 +285,7 @@ impl<P> Manager<P> {
     }
 
     /// Runs the deadlines that count now, and stops those that do not.
-    fn account(&mut self, id: SessionId, wait: Wait) {
+    pub(super) fn account(&mut self, id: SessionId, wait: Wait) {
         let now = self.now;
         let Some((_, delivery)) = self.delivery(id) else {
             return;

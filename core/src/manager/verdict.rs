@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::delivery::Wait;
 use super::session::{Phase, Step, place};
 use super::{Command, IndexState, Manager, Observation, Out, Reply, Tally};
 use crate::bug::{Bug, if_planted, is_planted};
@@ -96,6 +97,8 @@ impl<P> Manager<P> {
         }
         delivery.step = Step::Judging;
         let tallies = delivery.tallies();
+        // It waits for no index any more, and its last answer may have begun its deadline anew.
+        self.account(id, Wait::None);
         out.push(Command::Refusals {
             session: id,
             agent,

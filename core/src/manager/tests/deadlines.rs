@@ -115,6 +115,38 @@ fn each_answer_that_decides_something_is_progress() {
     }
 }
 
+/// The last answer decides something like any other: while it is judged whose fault a refusal is, neither the old
+/// deadline nor the patience with a shut index is over.
+#[test]
+fn a_deadline_of_before_does_not_end_what_is_judged() {
+    let refused = PartOutcome {
+        refused: vec![(PACKAGES, [Run::new(0, 0)].into_iter().collect())],
+        failures: failures(&[0], Reason::IndexerRejected),
+        ..PartOutcome::default()
+    };
+    for shut in [false, true] {
+        let mut shard = Shard::ready(config());
+        let id = shard.planned_delta(1, 0);
+        shard.linger();
+        if shut {
+            shard.index(PACKAGES, IndexState::NotReady);
+        }
+        let patience_ms = if shut { 30_000 } else { 120_000 };
+        shard.pass(patience_ms - 1_000);
+        shard.part(refused.clone());
+        let is_question = |command: &Command<u32>| matches!(command, Command::Refusals { .. });
+        assert_eq!(shard.count(is_question), 1);
+        shard.pass(2_000);
+        assert_eq!(verdict(&shard, id), None, "it is judged: {shut}");
+        shard.say(Event::RefusalsJudged {
+            session: id,
+            held: Vec::new(),
+        });
+        let expected = Some((Status::Error, Reason::PartiallyRejected));
+        assert_eq!(verdict(&shard, id), expected, "{shut}");
+    }
+}
+
 #[test]
 fn complete_listing_is_progress() {
     let mut shard = Shard::ready(config());
