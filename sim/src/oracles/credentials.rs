@@ -73,8 +73,12 @@ impl Oracles {
             | Command::Abort { .. }
             | Command::Stopped { .. } => return,
         };
-        let is_due = is_health && self.now.since(since) >= pause_ms;
-        if !is_due && !(self.credentials.answered && !is_health) {
+        let is_allowed = if is_health {
+            self.now.since(since) >= pause_ms
+        } else {
+            self.credentials.answered
+        };
+        if !is_allowed {
             let expected = format!(
                 "nothing but health is asked of who refuses our credentials, {pause_ms} ms after it did so"
             );
