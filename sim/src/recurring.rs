@@ -120,7 +120,7 @@ impl World {
     fn strike_agent(&mut self, fault: Fault, target: usize, lasts_ms: u64) -> bool {
         match fault {
             Fault::AgentCrash => self.crash_agent(target, lasts_ms),
-            Fault::AgentPause => self.agents[target].paused_until = self.now() + lasts_ms,
+            Fault::AgentPause => self.agents[target].paused_until = self.standstill(lasts_ms),
             Fault::AgentRestored => {
                 let node = &mut self.agents[target];
                 let Some(backup) = node.backup.take() else {
@@ -214,7 +214,7 @@ impl World {
                 self.schedule.after(lasts_ms, Occurrence::StartManager);
             }
             Fault::ManagerRestart => self.stop_process(),
-            Fault::ManagerPause => self.manager_paused_until = self.now() + lasts_ms,
+            Fault::ManagerPause => self.manager_paused_until = self.standstill(lasts_ms),
             Fault::MemoryCap => {
                 let stream = self.faults.stream(fault);
                 let (items, bytes) = (*stream.pick(&[1, 8]), *stream.pick(&[1, 4_096, 1 << 20]));
@@ -258,7 +258,7 @@ impl World {
                 self.store_shut_until = now + lasts_ms;
                 self.stop_process();
             }
-            Fault::StoreStalled => self.store_stalled_until = now + lasts_ms,
+            Fault::StoreStalled => self.store_stalled_until = self.standstill(lasts_ms),
             Fault::ClockStepBack | Fault::ClockStepForward => {
                 let bits = self.faults.stream(fault).bits();
                 let back = fault == Fault::ClockStepBack;
