@@ -41,6 +41,14 @@ impl Setup {
         self
     }
 
+    /// Changes several numbers.
+    #[must_use]
+    pub fn with_all(self, settings: &[(&'static str, u64)]) -> Self {
+        settings
+            .iter()
+            .fold(self, |setup, (key, value)| setup.with(key, value))
+    }
+
     /// One setting.
     ///
     /// # Panics

@@ -196,7 +196,7 @@ impl World {
     /// How commands are run here that speak to the Indexer themselves.
     #[must_use]
     pub fn commands(&self) -> Setup {
-        with_times(self.setup(), COMMAND_TIMES)
+        self.setup().with_all(COMMAND_TIMES)
     }
 
     /// How one more daemon is started here, with a store and sockets of its own.
@@ -230,7 +230,7 @@ impl World {
         } else {
             SHORT_REAL_TIMES
         };
-        with_times(self.setup_in(name), times)
+        self.setup_in(name).with_all(times)
     }
 
     /// The daemon over TLS, for an agent with a certificate of ours.
@@ -290,12 +290,6 @@ impl World {
         let rest: Vec<_> = found.keys().collect();
         assert!(rest.is_empty(), "documents that should be gone: {rest:?}");
     }
-}
-
-fn with_times(setup: Setup, times: &[(&'static str, u64)]) -> Setup {
-    times
-        .iter()
-        .fold(setup, |setup, (key, ms)| setup.with(key, ms))
 }
 
 /// The settings of a daemon that are about places: where the Indexer is, where it listens, what it keeps where.

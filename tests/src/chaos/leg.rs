@@ -239,9 +239,7 @@ impl Leg {
         } else {
             REAL_TIMES
         };
-        let setup = times
-            .iter()
-            .fold(setup, |setup, (key, ms)| setup.with(key, ms));
+        let setup = setup.with_all(times);
         match &plan.scenario {
             Some((scenario, _)) => scenario.tune(setup),
             None => setup,

@@ -23,10 +23,7 @@ const GROWTH_MAX_BYTES: u64 = 64 << 20;
 async fn daemon(world: &World, settings: &[(&'static str, u64)]) -> Daemon {
     let own = nix::unistd::geteuid().as_raw();
     let setup = world.setup().with("router.relay_uids", own);
-    let setup = settings
-        .iter()
-        .fold(setup, |setup, (key, value)| setup.with(key, value));
-    setup.start_ready().await
+    setup.with_all(settings).start_ready().await
 }
 
 /// An honest agent is served, and what it sent is there.
