@@ -18,7 +18,7 @@ use crate::options::Healing;
 use crate::pending::Pending;
 use crate::streams::Stream;
 use crate::trace::Node;
-use crate::world::{BEGIN, Occurrence, World};
+use crate::world::{Occurrence, World};
 
 /// Between two looks of an operator at the indices, in milliseconds.
 const OPERATOR_MS: u64 = 5_000;
@@ -69,7 +69,7 @@ impl World {
         if !is_excused {
             pending.extend(reason.map(|reason| Pending::Coordinator { reason }));
         }
-        // A store that stalled may hold a stop up until long after the healing.
+        // Behind a stop the next process begins.
         if process.stopping {
             pending.push(Pending::ManagerStopping);
         }
@@ -177,17 +177,6 @@ impl World {
             0 => waiting_ms.saturating_add(self.backlog_ms),
             _ => waiting_ms,
         }
-    }
-
-    /// Until when something stands still that is to do so for that long: the healing ends it, and what waited comes at
-    /// once.
-    pub(crate) fn standstill(&self, lasts_ms: u64) -> Tick {
-        let until = self.now() + lasts_ms;
-        if self.healed {
-            return until;
-        }
-        let heals = BEGIN + (self.options.warm_up_ms + self.options.chaos_ms);
-        until.min(heals)
     }
 
     /// What is to be repaired is repaired, nothing new goes wrong with it, healthy agents change nothing.

@@ -4,9 +4,20 @@
 use inventory_sync_core::time::Tick;
 
 use crate::network::Way;
-use crate::world::{Occurrence, World};
+use crate::world::{BEGIN, Occurrence, World};
 
 impl World {
+    /// Until when something stands still that is to do so for that long: the healing ends it, and what waited comes at
+    /// once.
+    pub(crate) fn standstill(&self, lasts_ms: u64) -> Tick {
+        let until = self.now() + lasts_ms;
+        if self.healed {
+            return until;
+        }
+        let heals = BEGIN + (self.options.warm_up_ms + self.options.chaos_ms);
+        until.min(heals)
+    }
+
     /// If what happens now would reach a process that stands still: when that one goes on.
     pub(crate) fn held_up(&mut self, occurrence: &Occurrence) -> Option<Tick> {
         let now = self.now();
